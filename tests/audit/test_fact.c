@@ -255,6 +255,78 @@ static void types_have_names(void **state)
     assert_string_equal(kw_fact_type_name((enum kw_fact_type)99), "unknown");
 }
 
+static void field_shape(enum kw_field_kind kind, size_t *size, size_t *align)
+{
+    *align = 4;
+    switch (kind) {
+    case KW_FIELD_TEXT:
+        *size = KW_FACT_TEXT_MAX;
+        *align = 1;
+        return;
+    case KW_FIELD_BOOL:
+        *size = *align = 1;
+        return;
+    case KW_FIELD_U64:
+        *size = *align = 8;
+        return;
+    case KW_FIELD_U32:
+    case KW_FIELD_DTLS_VERSION:
+    case KW_FIELD_SUITE:
+    case KW_FIELD_GROUP:
+    case KW_FIELD_SIGSCHEME:
+    case KW_FIELD_PROFILE:
+        *size = 4;
+        return;
+    case KW_FIELD_FINGERPRINT:
+        *size = sizeof(struct kw_fingerprint);
+        return;
+    case KW_FIELD_SUITES:
+    case KW_FIELD_GROUPS:
+    case KW_FIELD_PROFILES:
+        *size = 2 * KW_FACT_OFFERED_MAX;
+        *align = 2;
+        return;
+    }
+}
+
+static size_t align_up(size_t value, size_t align)
+{
+    return (value + align - 1) / align * align;
+}
+
+/* A member that the table forgets would never reach the log: the table must tile the struct. */
+static void the_table_forgets_no_member(void **state)
+{
+    static const size_t sizes[] = {
+        0,
+        sizeof((struct kw_fact *)0)->u.opened,
+        sizeof((struct kw_fact *)0)->u.established,
+        sizeof((struct kw_fact *)0)->u.rotated,
+        sizeof((struct kw_fact *)0)->u.exception,
+        sizeof((struct kw_fact *)0)->u.refused,
+        sizeof((struct kw_fact *)0)->u.overdue,
+        sizeof((struct kw_fact *)0)->u.closed,
+    };
+
+    (void)state;
+    for (unsigned type = FIRST; type <= LAST; type++) {
+        const struct kw_fact_layout *layout = kw_fact_layout((enum kw_fact_type)type);
+        size_t end = offsetof(struct kw_fact, u), widest = 1;
+
+        for (size_t i = 0; i < layout->field_count; i++) {
+            size_t size = 0, align = 1;
+
+            field_shape(layout->fields[i].kind, &size, &align);
+            widest = KW_MAX(widest, align);
+            CHECK(layout->fields[i].offset == align_up(end, align), "%s: a hole before %s",
+                  layout->name, layout->fields[i].name);
+            end = layout->fields[i].offset + size;
+        }
+        CHECK(align_up(end - offsetof(struct kw_fact, u), widest) == sizes[type],
+              "%s: a hole at the end", layout->name);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +340,7 @@ int main(void)
         cmocka_unit_test(text_of_random_bytes_stays_valid_utf8),
         cmocka_unit_test(the_canonical_form_is_frozen),
         cmocka_unit_test(types_have_names),
+        cmocka_unit_test(the_table_forgets_no_member),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
