@@ -104,7 +104,7 @@ uint64_t kw_loop_refused(const struct kw_loop *loop)
     return loop->refused;
 }
 
-/* Keeps the admitted items at the front; each item owns its buffer, so they swap. */
+/* Keeps the admitted items at the front. */
 static size_t admit(struct kw_loop *loop, struct kw_datagram *items, size_t item_count)
 {
     size_t kept = 0;
@@ -112,14 +112,10 @@ static size_t admit(struct kw_loop *loop, struct kw_datagram *items, size_t item
     if (loop->config.admits == NULL)
         return item_count;
     for (size_t i = 0; i < item_count; i++) {
-        struct kw_datagram item = items[i];
-
-        if (!loop->config.admits(loop->config.handler.ctx, &item.path.remote)) {
+        if (loop->config.admits(loop->config.handler.ctx, &items[i].path.remote))
+            items[kept++] = items[i];
+        else
             loop->refused++;
-            continue;
-        }
-        items[i] = items[kept];
-        items[kept++] = item;
     }
     return kept;
 }

@@ -419,6 +419,8 @@ static void drops_at_the_socket_are_known(void **state)
     } while (echo.received != before);
     send_to(fd, "127.0.0.1", "", 0); /* empty: ignored, but it carries the count */
     turn();
+    send_to(fd, "127.0.0.1", "", 0); /* the same count again adds nothing */
+    turn();
     print_message("# %zu received, %llu dropped by the kernel\n", echo.received,
                   (unsigned long long)sockets[0].counters.kernel_drops);
     assert_true(sockets[0].counters.kernel_drops > 0);
