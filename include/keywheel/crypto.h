@@ -101,6 +101,7 @@ KW_API size_t kw_hash_len(enum kw_hash hash);
 
 enum {
     KW_DIGEST_MAX = 64,
+    KW_SHA1_LEN = 20,
     KW_KEY_MAX = 32,
     KW_TAG_LEN = 16,        /* every AEAD here */
     KW_NONCE_LEN = 12,      /* every AEAD here */
@@ -186,6 +187,11 @@ struct kw_crypto_ops {
     /* One-shot HMAC over the concatenated parts; dst holds kw_hash_len(hash). */
     enum kw_status (*hmac)(struct kw_crypto *crypto, enum kw_hash hash, struct kw_bytes key,
                            const struct kw_bytes *parts, size_t part_count, uint8_t *dst);
+    /* HMAC-SHA1, for STUN (RFC 8489, section 14.5) and the AES_CM exception of SRTP only. SHA-1 is
+     * deliberately no kw_hash, so that no fingerprint and no signature can use it. */
+    enum kw_status (*hmac_sha1)(struct kw_crypto *crypto, struct kw_bytes key,
+                                const struct kw_bytes *parts, size_t part_count,
+                                uint8_t dst[KW_SHA1_LEN]);
 
     /* AEAD, in place: body is overwritten, tag is beside it. open() writes nothing useful into
      * body unless the verdict is KW_ACCEPT. */
@@ -199,7 +205,11 @@ struct kw_crypto_ops {
                                 const uint8_t tag[KW_TAG_LEN], enum kw_verdict *verdict);
     void (*aead_free)(struct kw_aead_key *key);
 
-    /* Record-number mask: AES-ECB(key, sample), or ChaCha20 with counter and nonce from sample. */
+    /*
+     * Record-number mask: AES-ECB(key, sample), or ChaCha20 with counter and nonce from sample.
+     * With KW_AES_128_GCM or KW_AES_256_GCM this is one plain AES block encryption, so it also
+     * serves the AES-CM key derivation of SRTP (RFC 3711, section 4.3.3; RFC 7714, section 11).
+     */
     enum kw_status (*mask_new)(struct kw_crypto *crypto, enum kw_aead aead, const uint8_t *key,
                                struct kw_mask_key **ret);
     enum kw_status (*mask)(struct kw_mask_key *key, const uint8_t sample[KW_MASK_LEN],

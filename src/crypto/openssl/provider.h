@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef KW_CRYPTO_OPENSSL_PROVIDER_H
+#define KW_CRYPTO_OPENSSL_PROVIDER_H
+
+/* What the files of this folder share; nobody else includes it. */
+
+#include <keywheel/openssl.h>
+
+#include "crypto/cert.h"
+
+#include <openssl/evp.h>
+
+/*
+ * A pool of equal objects whose libcrypto contexts are made once. Every object begins with a slot;
+ * free ones are linked through it.
+ */
+struct slot {
+    struct slot *next;
+    struct kw_openssl *owner;
+};
+
+struct slots {
+    struct slot *free;
+    void *memory;
+    size_t size; /* of one object */
+    size_t count;
+    size_t used;
+};
+
+enum kw_status slots_init(struct slots *slots, struct kw_openssl *owner, size_t size, size_t count);
+void slots_deinit(struct slots *slots);
+void *slots_at(const struct slots *slots, size_t index);
+/* NULL when all are in use. The object is as its last user left it. */
+void *slots_take(struct slots *slots);
+void slots_give(struct slots *slots, void *object);
+
+enum { HMAC_SHA1 = KW_HASH_COUNT, HMAC_COUNT };
+
+/* One elliptic curve or X25519. */
+enum curve_id { CURVE_P256 = 0, CURVE_P384, CURVE_X25519, CURVE_COUNT };
+
+struct curve {
+    enum kw_group group;
+    size_t share_len;
+    size_t secret_len;
+    EVP_PKEY_CTX *keygen; /* kept: only EVP_PKEY_generate() for each new key */
+    EVP_PKEY *peer;       /* kept: each peer's point is put into the same object */
+    EVP_PKEY_CTX *verify; /* kept on `peer`; NULL for X25519 */
+};
+
+struct kw_openssl {
+    struct kw_crypto base; /* first */
+    struct kw_crypto_ops ops;
+    char name[40];
+    EVP_MD *md[KW_HASH_COUNT];
+    EVP_CIPHER *aead[KW_AEAD_COUNT];
+    EVP_CIPHER *mask[KW_AEAD_COUNT];
+    EVP_MAC_CTX *hmac[HMAC_COUNT];
+    EVP_MD_CTX *peek[KW_HASH_COUNT];
+    struct curve curves[CURVE_COUNT];
+    struct slots digests[KW_HASH_COUNT];
+    struct slots aeads;
+    struct slots masks;
+    struct slots exchanges;
+    struct slots identities;
+};
+
+static inline struct kw_openssl *openssl_of(struct kw_crypto *crypto)
+{
+    return (struct kw_openssl *)(void *)crypto;
+}
+
+/* Each part makes and ends its own share of the provider and fills its rows of ops. */
+enum kw_status digest_part_init(struct kw_openssl *ssl, const struct kw_openssl_config *config);
+void digest_part_deinit(struct kw_openssl *ssl);
+enum kw_status cipher_part_init(struct kw_openssl *ssl, const struct kw_openssl_config *config);
+void cipher_part_deinit(struct kw_openssl *ssl);
+enum kw_status exchange_part_init(struct kw_openssl *ssl, const struct kw_openssl_config *config);
+void exchange_part_deinit(struct kw_openssl *ssl);
+enum kw_status identity_part_init(struct kw_openssl *ssl, const struct kw_openssl_config *config);
+void identity_part_deinit(struct kw_openssl *ssl);
+
+/* Shared by key exchange and signatures. */
+enum kw_status curve_generate(struct curve *curve, EVP_PKEY **ret, uint8_t *share);
+/* Puts the peer's point into curve->peer; false when it is not one. */
+bool curve_set_peer(struct curve *curve, struct kw_bytes point);
+enum kw_status digest_once(struct kw_openssl *ssl, enum kw_hash hash, struct kw_bytes data,
+                           uint8_t *dst);
+
+#endif

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The provider on libcrypto against itself: round trips, refusals and bounds. */
+#include <keywheel/openssl.h>
+
+#include "check.h"
+
+#include <string.h>
+
+static const struct kw_openssl_config small = {.associations = 2, .handshakes = 2, .srtp_keys = 1};
+static const kw_utc_ms today = INT64_C(1795426526000); /* 2026-11-23 */
+
+static struct kw_crypto *provider(void)
+{
+    struct kw_crypto *crypto = NULL;
+
+    assert_int_equal(kw_openssl_new(&small, &crypto), KW_OK);
+    return crypto;
+}
+
+static void hash_can_be_peeked(void **state)
+{
+    struct kw_crypto *crypto = provider();
+    struct kw_digest *digest;
+    uint8_t early[64], late[64], once[64];
+
+    (void)state;
+    for (enum kw_hash hash = KW_SHA256; hash < KW_HASH_COUNT; hash++) {
+        struct kw_bytes abc = {(const uint8_t *)"abc", 3}, ab = {(const uint8_t *)"ab", 2};
+        struct kw_bytes c = {(const uint8_t *)"c", 1};
+
+        assert_int_equal(crypto->ops->digest_new(crypto, hash, &digest), KW_OK);
+        assert_int_equal(crypto->ops->digest_update(digest, ab), KW_OK);
+        assert_int_equal(crypto->ops->digest_peek(digest, early), KW_OK);
+        assert_int_equal(kw_crypto_hash(crypto, hash, ab, once), KW_OK);
+        assert_memory_equal(early, once, kw_hash_len(hash));
+        assert_int_equal(crypto->ops->digest_update(digest, c), KW_OK);
+        assert_int_equal(crypto->ops->digest_peek(digest, late), KW_OK);
+        assert_int_equal(kw_crypto_hash(crypto, hash, abc, once), KW_OK);
+        assert_memory_equal(late, once, kw_hash_len(hash));
+        crypto->ops->digest_free(digest);
+    }
+    kw_openssl_free(crypto);
+}
+
+static void aead_detects_every_change(void **state)
+{
+    struct kw_crypto *crypto = provider();
+
+    (void)state;
+    for (enum kw_aead aead = KW_AES_128_GCM; aead < KW_AEAD_COUNT; aead++) {
+        uint8_t key[KW_KEY_MAX] = {1}, nonce[KW_NONCE_LEN] = {2}, aad[5] = {3};
+        uint8_t body[40], plain[40], tag[KW_TAG_LEN];
+        struct kw_aead_key *seal, *open;
+        enum kw_verdict verdict;
+
+        memset(plain, 0x5a, sizeof plain);
+        memcpy(body, plain, sizeof body);
+        assert_int_equal(crypto->ops->aead_new(crypto, aead, key, true, &seal), KW_OK);
+        assert_int_equal(crypto->ops->aead_new(crypto, aead, key, false, &open), KW_OK);
+        assert_int_equal(crypto->ops->aead_seal(seal, nonce, (struct kw_bytes){aad, sizeof aad},
+                                                body, sizeof body, tag),
+                         KW_OK);
+        assert_memory_not_equal(body, plain, sizeof body);
+
+        for (size_t i = 0; i < sizeof body + sizeof tag + sizeof aad + sizeof nonce; i++) {
+            uint8_t b[40], t[KW_TAG_LEN], a[5], n[KW_NONCE_LEN];
+            uint8_t *at[] = {b, t, a, n};
+            size_t lens[] = {sizeof b, sizeof t, sizeof a, sizeof n}, which = 0, pos = i;
+
+            memcpy(b, body, sizeof b);
+            memcpy(t, tag, sizeof t);
+            memcpy(a, aad, sizeof a);
+            memcpy(n, nonce, sizeof n);
+            for (; pos >= lens[which]; which++)
+                pos -= lens[which];
+            at[which][pos] ^= 0x10;
+            assert_int_equal(crypto->ops->aead_open(open, n, (struct kw_bytes){a, sizeof a}, b,
+                                                    sizeof b, t, &verdict),
+                             KW_OK);
+            CHECK(verdict == KW_DROP_FORGED, "aead %d, byte %zu", (int)aead, i);
+            for (size_t j = 0; j < sizeof b; j++)
+                CHECK(b[j] == 0, "aead %d leaves plaintext of a forgery", (int)aead);
+        }
+        assert_int_equal(crypto->ops->aead_open(open, nonce, (struct kw_bytes){aad, sizeof aad},
+                                                body, sizeof body, tag, &verdict),
+                         KW_OK);
+        assert_int_equal(verdict, KW_ACCEPT);
+        assert_memory_equal(body, plain, sizeof body);
+
+        /* Nothing to protect but a header, and nothing at all. */
+        assert_int_equal(
+            crypto->ops->aead_seal(seal, nonce, (struct kw_bytes){aad, sizeof aad}, NULL, 0, tag),
+            KW_OK);
+        assert_int_equal(crypto->ops->aead_open(open, nonce, (struct kw_bytes){aad, sizeof aad},
+                                                NULL, 0, tag, &verdict),
+                         KW_OK);
+        assert_int_equal(verdict, KW_ACCEPT);
+        assert_int_equal(
+            crypto->ops->aead_seal(seal, nonce, (struct kw_bytes){NULL, 0}, NULL, 0, tag), KW_OK);
+        assert_int_equal(
+            crypto->ops->aead_open(open, nonce, (struct kw_bytes){NULL, 0}, NULL, 0, tag, &verdict),
+            KW_OK);
+        assert_int_equal(verdict, KW_ACCEPT);
+        crypto->ops->aead_free(seal);
+        crypto->ops->aead_free(open);
+    }
+    kw_openssl_free(crypto);
+}
+
+static const struct {
+    enum kw_group group;
+    size_t offer_len, answer_len, secret_len;
+} groups[] = {
+    {KW_GROUP_P256, 65, 65, 32},
+    {KW_GROUP_P384, 97, 97, 48},
+    {KW_GROUP_X25519, 32, 32, 32},
+};
+
+static void exchanges_agree(void **state)
+{
+    struct kw_crypto *crypto = provider();
+
+    (void)state;
+    for (size_t i = 0; i < KW_ARRAY_LEN(groups) * 3; i++) {
+        enum kw_group group = groups[i / 3].group;
+        uint8_t offer[KW_KX_SHARE_MAX], answer[KW_KX_SHARE_MAX];
+        size_t offer_len, answer_len;
+        struct kw_secret a = {0}, b = {0};
+        enum kw_verdict verdict;
+        struct kw_kx *kx;
+
+        assert_true(crypto->ops->has_group(crypto, group));
+        assert_int_equal(crypto->ops->kx_offer(crypto, group, &kx, offer, &offer_len), KW_OK);
+        assert_int_equal(offer_len, groups[i / 3].offer_len);
+        assert_int_equal(crypto->ops->kx_answer(crypto, group, (struct kw_bytes){offer, offer_len},
+                                                answer, &answer_len, &a, &verdict),
+                         KW_OK);
+        assert_int_equal(verdict, KW_ACCEPT);
+        assert_int_equal(answer_len, groups[i / 3].answer_len);
+        assert_int_equal(
+            crypto->ops->kx_finish(kx, (struct kw_bytes){answer, answer_len}, &b, &verdict), KW_OK);
+        assert_int_equal(verdict, KW_ACCEPT);
+        assert_int_equal(a.len, groups[i / 3].secret_len);
+        assert_memory_equal(&a, &b, sizeof a);
+        crypto->ops->kx_free(kx);
+    }
+    kw_openssl_free(crypto);
+}
+
+static void bad_shares_are_malformed(void **state)
+{
+    struct kw_crypto *crypto = provider();
+
+    (void)state;
+    for (size_t i = 0; i < KW_ARRAY_LEN(groups); i++) {
+        enum kw_group group = groups[i].group;
+        uint8_t offer[KW_KX_SHARE_MAX], answer[KW_KX_SHARE_MAX], wrong[KW_KX_SHARE_MAX];
+        size_t offer_len, answer_len = 0;
+        struct kw_secret secret = {0};
+        struct kw_kx *kx;
+
+        assert_int_equal(crypto->ops->kx_offer(crypto, group, &kx, offer, &offer_len), KW_OK);
+        for (int kind = 0; kind < 4; kind++) {
+            enum kw_verdict verdict = KW_ACCEPT;
+            struct kw_bytes view = {wrong, offer_len};
+
+            memcpy(wrong, offer, offer_len);
+            if (kind == 0)
+                view.len--;
+            else if (kind == 1)
+                memset(wrong + (group == KW_GROUP_X25519 ? 0 : 1), 0,
+                       offer_len - (group == KW_GROUP_X25519 ? 0 : 1));
+            else if (group == KW_GROUP_X25519)
+                continue; /* every other value is some point */
+            else if (kind == 2)
+                wrong[offer_len - 1] ^= 1;
+            else
+                wrong[0] = 6; /* the hybrid form */
+            assert_int_equal(
+                crypto->ops->kx_answer(crypto, group, view, answer, &answer_len, &secret, &verdict),
+                KW_OK);
+            CHECK(verdict == KW_DROP_MALFORMED, "group %x, kind %d", (unsigned)group, kind);
+            assert_int_equal(secret.len, 0);
+            verdict = KW_ACCEPT;
+            assert_int_equal(crypto->ops->kx_finish(kx, view, &secret, &verdict), KW_OK);
+            CHECK(verdict == KW_DROP_MALFORMED, "group %x, kind %d", (unsigned)group, kind);
+            assert_int_equal(secret.len, 0);
+        }
+        crypto->ops->kx_free(kx);
+    }
+    kw_openssl_free(crypto);
+}
+
+static void signatures_bind(void **state)
+{
+    struct kw_crypto *crypto = provider();
+    struct kw_identity *ours, *other;
+    uint8_t signature[KW_SIGNATURE_MAX], message[98] = {7};
+    size_t len;
+    struct kw_bytes signed_bytes = {message, sizeof message}, cert;
+    enum kw_verdict verdict;
+
+    (void)state;
+    assert_int_equal(crypto->ops->identity_new(crypto, today, &ours), KW_OK);
+    assert_int_equal(crypto->ops->identity_new(crypto, today, &other), KW_OK);
+    cert = crypto->ops->identity_certificate(ours);
+    assert_true(cert.len > 200 && cert.len < 400);
+
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(
+            crypto->ops->sign(ours, KW_SIG_ECDSA_P256_SHA256, signed_bytes, signature, &len),
+            KW_OK);
+        assert_int_equal(crypto->ops->verify(crypto, cert, KW_SIG_ECDSA_P256_SHA256, signed_bytes,
+                                             (struct kw_bytes){signature, len}, &verdict),
+                         KW_OK);
+        assert_int_equal(verdict, KW_ACCEPT);
+        message[5]++;
+        assert_int_equal(crypto->ops->verify(crypto, cert, KW_SIG_ECDSA_P256_SHA256, signed_bytes,
+                                             (struct kw_bytes){signature, len}, &verdict),
+                         KW_OK);
+        assert_int_equal(verdict, KW_DROP_FORGED);
+        message[5]--;
+        assert_int_equal(crypto->ops->verify(crypto, crypto->ops->identity_certificate(other),
+                                             KW_SIG_ECDSA_P256_SHA256, signed_bytes,
+                                             (struct kw_bytes){signature, len}, &verdict),
+                         KW_OK);
+        assert_int_equal(verdict, KW_DROP_FORGED);
+        signature[len - 1] ^= 1;
+        assert_int_equal(crypto->ops->verify(crypto, cert, KW_SIG_ECDSA_P256_SHA256, signed_bytes,
+                                             (struct kw_bytes){signature, len}, &verdict),
+                         KW_OK);
+        assert_int_equal(verdict, KW_DROP_FORGED);
+        assert_int_equal(crypto->ops->verify(crypto, cert, KW_SIG_ECDSA_P256_SHA256, signed_bytes,
+                                             (struct kw_bytes){signature, 0}, &verdict),
+                         KW_OK);
+        assert_int_equal(verdict, KW_DROP_FORGED);
+    }
+    assert_int_equal(crypto->ops->verify(crypto, cert, KW_SIG_ECDSA_P384_SHA384, signed_bytes,
+                                         (struct kw_bytes){signature, len}, &verdict),
+                     KW_OK);
+    assert_int_equal(verdict, KW_DROP_MALFORMED);
+    assert_ptr_equal(crypto->ops->identity_hold(ours), ours);
+    crypto->ops->identity_free(ours);
+    assert_int_equal(crypto->ops->identity_certificate(ours).len, cert.len);
+    crypto->ops->identity_free(ours);
+    crypto->ops->identity_free(other);
+    kw_openssl_free(crypto);
+}
+
+/* Takes until a pool is empty, gives all back, and can take as many again. */
+static void pools_are_bounded(void **state)
+{
+    struct kw_crypto *crypto = provider();
+    size_t counts[2] = {0};
+
+    (void)state;
+    for (size_t round = 0; round < 2; round++) {
+        struct kw_aead_key *keys[64];
+        struct kw_mask_key *masks[64];
+        struct kw_digest *digests[64];
+        size_t key_count = 0, mask_count = 0, digest_count = 0;
+        uint8_t key[32] = {9};
+        enum kw_status status = KW_OK;
+
+        while (key_count < 64 && (status = crypto->ops->aead_new(crypto, KW_AES_256_GCM, key, true,
+                                                                 &keys[key_count])) == KW_OK)
+            key_count++;
+        assert_int_equal(status, KW_ERR_MEMORY);
+        while (mask_count < 64 && (status = crypto->ops->mask_new(crypto, KW_CHACHA20_POLY1305, key,
+                                                                  &masks[mask_count])) == KW_OK)
+            mask_count++;
+        assert_int_equal(status, KW_ERR_MEMORY);
+        while (digest_count < 64 && (status = crypto->ops->digest_new(
+                                         crypto, KW_SHA256, &digests[digest_count])) == KW_OK)
+            digest_count++;
+        assert_int_equal(status, KW_ERR_MEMORY);
+        counts[round] = key_count * 10000 + mask_count * 100 + digest_count;
+        while (key_count > 0)
+            crypto->ops->aead_free(keys[--key_count]);
+        while (mask_count > 0)
+            crypto->ops->mask_free(masks[--mask_count]);
+        while (digest_count > 0)
+            crypto->ops->digest_free(digests[--digest_count]);
+    }
+    assert_true(counts[0] > 0);
+    assert_int_equal(counts[0], counts[1]);
+    kw_openssl_free(crypto);
+}
+
+static void random_is_random(void **state)
+{
+    struct kw_random random = kw_openssl_random();
+    uint8_t a[32] = {0}, b[32] = {0};
+
+    (void)state;
+    assert_int_equal(kw_random_fill(&random, a, sizeof a), KW_OK);
+    assert_int_equal(kw_random_fill(&random, b, sizeof b), KW_OK);
+    assert_memory_not_equal(a, b, sizeof a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hash_can_be_peeked), cmocka_unit_test(aead_detects_every_change),
+        cmocka_unit_test(exchanges_agree),    cmocka_unit_test(bad_shares_are_malformed),
+        cmocka_unit_test(signatures_bind),    cmocka_unit_test(pools_are_bounded),
+        cmocka_unit_test(random_is_random),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
