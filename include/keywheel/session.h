@@ -149,6 +149,12 @@ struct kw_outlet {
 };
 KW_API KW_MUST_USE bool kw_session_outlet(struct kw_session *session, kw_ns now,
                                           struct kw_outlet *ret);
+/*
+ * `parallel` only, until the overlap ends: the outlet of the previous generation. Both connections
+ * of such a peer play, so both are fed.
+ */
+KW_API KW_MUST_USE bool kw_session_second_outlet(struct kw_session *session, kw_ns now,
+                                                 struct kw_outlet *ret);
 KW_API void kw_session_sent(struct kw_session *session, const struct kw_outlet *outlet, size_t len,
                             kw_ns now);
 

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `overlap`: two Keywheel peers prepare a second association on their 5-tuple. The asker says in
+ * application data of the live association which ClientHello is coming and with which certificate;
+ * the other answers with its own. So only the peer that holds the live association can occupy the
+ * next one.
+ *
+ *      u8  version = 1
+ *      u8  type: 1 ROTATE, 2 ACCEPT
+ *      u32 generation, the asker's number
+ *      u8  hash of the fingerprint, then its digest as a vector with one length byte
+ *      ROTATE only: 32 bytes SHA-256 of the coming ClientHello.random
+ *
+ * Application data is not reliable: the asker repeats itself until it is answered, the other
+ * answers each time. When both ask at once the larger hash asks and the smaller answers.
+ */
+#include "session/session.h"
+
+#include "base/reader.h"
+#include "base/writer.h"
+
+enum { ROTATE_VERSION = 1, TYPE_ROTATE = 1, TYPE_ACCEPT = 2, HELLO_HASH_LEN = 32 };
+
+struct message {
+    uint8_t type;
+    uint32_t generation;
+    struct kw_fingerprint fingerprint;
+    uint8_t hello_hash[HELLO_HASH_LEN];
+};
+
+bool kw_rotate_able(const struct kw_session *session, const struct kw_generation *current)
+{
+    return session->method == KW_METHOD_OVERLAP && current != NULL && current->dtls != NULL &&
+           kw_dtls_facts(current->dtls)->alpn &&
+           kw_dtls_facts(current->dtls)->version == KW_DTLS_1_3;
+}
+
+static enum kw_verdict parse(struct kw_bytes raw, struct message *ret)
+{
+    struct kw_reader in = kw_reader_of_bytes(raw);
+    struct message message = {0};
+    uint8_t version = kw_read_u8(&in);
+    struct kw_bytes digest, hash = {NULL, 0};
+    uint8_t id;
+
+    message.type = kw_read_u8(&in);
+    if (version != ROTATE_VERSION || (message.type != TYPE_ROTATE && message.type != TYPE_ACCEPT))
+        return KW_DROP_FOREIGN;
+    message.generation = kw_read_u32(&in);
+    id = kw_read_u8(&in);
+    digest = kw_read_vector(&in, 1);
+    if (message.type == TYPE_ROTATE)
+        hash = kw_read_bytes(&in, HELLO_HASH_LEN);
+    if (!kw_reader_done(&in) || id >= KW_HASH_COUNT || digest.len != kw_hash_len((enum kw_hash)id))
+        return KW_DROP_MALFORMED;
+    message.fingerprint.hash = (enum kw_hash)id;
+    memcpy(message.fingerprint.digest, digest.data, digest.len);
+    if (hash.len != 0)
+        memcpy(message.hello_hash, hash.data, hash.len);
+    *ret = message;
+    return KW_ACCEPT;
+}
+
+static enum kw_status send(struct kw_session *session, const struct message *message, kw_ns now)
+{
+    struct kw_generation *current = kw_session_current_of(session);
+    const struct kw_bytes digest = {message->fingerprint.digest,
+                                    kw_hash_len(message->fingerprint.hash)};
+    const struct kw_bytes hash = {message->hello_hash, HELLO_HASH_LEN};
+    uint8_t raw[KW_ROTATE_MESSAGE_MAX];
+    struct kw_writer out = kw_writer_of(raw, sizeof raw);
+
+    if (current == NULL || current->dtls == NULL)
+        return KW_ERR_STATE;
+    kw_write_u8(&out, ROTATE_VERSION);
+    kw_write_u8(&out, message->type);
+    kw_write_u32(&out, message->generation);
+    kw_write_u8(&out, (uint8_t)message->fingerprint.hash);
+    kw_write_vector(&out, digest, 1);
+    if (message->type == TYPE_ROTATE)
+        kw_write_bytes(&out, hash);
+    KW_ASSERT(!out.failed);
+    return kw_dtls_send(current->dtls, kw_writer_view(&out), now);
+}
+
+static enum kw_status send_ask(struct kw_session *session, struct kw_generation *next, kw_ns now)
+{
+    struct message message = {
+        .type = TYPE_ROTATE,
+        .generation = next->number,
+        .fingerprint = next->our_fingerprint,
+    };
+
+    memcpy(message.hello_hash, next->hello_hash, sizeof message.hello_hash);
+    next->resend_at = now + next->resend_after;
+    next->resend_after = KW_MIN(2 * next->resend_after, KW_ROTATE_RESEND_MAX);
+    return send(session, &message, now);
+}
+
+static enum kw_status send_answer(struct kw_session *session, const struct kw_generation *next,
+                                  uint32_t generation, kw_ns now)
+{
+    const struct message message = {
+        .type = TYPE_ACCEPT,
+        .generation = generation,
+        .fingerprint = next->our_fingerprint,
+    };
+
+    return send(session, &message, now);
+}
+
+enum kw_status kw_rotate_ask(struct kw_session *session, struct kw_generation *next, kw_ns now)
+{
+    const struct kw_session_shared *shared = session->shared;
+    enum kw_status status =
+        kw_random_fill(&shared->dtls.random, next->client_random, sizeof next->client_random);
+
+    if (status != KW_OK)
+        return status;
+    status = kw_crypto_hash(shared->dtls.crypto, KW_SHA256,
+                            (struct kw_bytes){next->client_random, sizeof next->client_random},
+                            next->hello_hash);
+    if (status != KW_OK)
+        return status;
+    next->role = KW_DTLS_CLIENT;
+    next->asks = true;
+    next->resend_after = KW_ROTATE_RESEND;
+    return send_ask(session, next, now);
+}
+
+/* Makes `next` the server of the hello that the peer announced. */
+static enum kw_status serve(struct kw_session *session, struct kw_generation *next,
+                            const struct kw_rotate_offer *offer, kw_ns now)
+{
+    kw_generation_drop_dtls(session, next);
+    next->stage = KW_STAGE_PREPARED;
+    next->role = KW_DTLS_SERVER;
+    next->asks = false;
+    next->heard = false;
+    kw_wipe(next->client_random, sizeof next->client_random);
+    memcpy(next->hello_hash, offer->hello_hash, sizeof next->hello_hash);
+    next->fingerprints[0] = offer->fingerprint;
+    next->fingerprint_count = 1;
+    next->give_up = now + kw_wheel_negotiation_max(session);
+    return send_answer(session, next, offer->generation, now);
+}
+
+enum kw_status kw_rotate_answer(struct kw_session *session, struct kw_generation *next, kw_ns now)
+{
+    if (next->reason == KW_REASON_NONE)
+        next->reason = KW_REASON_PEER;
+    return serve(session, next, &session->offer, now);
+}
+
+/* The peer asks. */
+static enum kw_verdict receive_ask(struct kw_session *session, const struct message *message,
+                                   kw_ns now)
+{
+    struct kw_generation *next = kw_session_next_of(session);
+    struct kw_generation *current = kw_session_current_of(session);
+    struct kw_rotate_offer offer = {
+        .valid = true,
+        .generation = message->generation,
+        .fingerprint = message->fingerprint,
+    };
+
+    if (session->method != KW_METHOD_OVERLAP || current == NULL)
+        return KW_DROP_UNEXPECTED;
+    if (kw_session_previous_of(session) != NULL)
+        return KW_DROP_UNEXPECTED; /* it asks again; ours retires meanwhile */
+    memcpy(offer.hello_hash, message->hello_hash, sizeof offer.hello_hash);
+
+    if (next == NULL) {
+        const struct kw_session_event event = {
+            .type = KW_SESSION_EVENT_DUE,
+            .generation = current->number,
+            .reason = KW_REASON_PEER,
+        };
+        bool is_repeated = session->offer.valid &&
+                           memcmp(session->offer.hello_hash, offer.hello_hash, HELLO_HASH_LEN) == 0;
+
+        session->offer = offer;
+        if (session->due_reason == KW_REASON_NONE)
+            session->due_reason = KW_REASON_PEER;
+        if (!is_repeated || now >= session->announce_at) {
+            session->announce_at = now + session->backoff;
+            kw_session_push(session, &event);
+        }
+        return KW_ACCEPT;
+    }
+    if (next->stage == KW_STAGE_READY || !next->shares_path)
+        return KW_DROP_UNEXPECTED;
+    if (next->asks) {
+        /* Glare. The larger hash asks; equal hashes are our own echo. */
+        if (memcmp(next->hello_hash, offer.hello_hash, HELLO_HASH_LEN) >= 0)
+            return KW_DROP_UNEXPECTED;
+        kw_status_ignore(serve(session, next, &offer, now)); /* it asks again */
+        return KW_ACCEPT;
+    }
+    if (memcmp(next->hello_hash, offer.hello_hash, HELLO_HASH_LEN) == 0) {
+        kw_status_ignore(send_answer(session, next, offer.generation, now)); /* it asks again */
+        return KW_ACCEPT;
+    }
+    /* It has given the other attempt up. The live association vouches for this one. */
+    kw_status_ignore(serve(session, next, &offer, now)); /* it asks again */
+    return KW_ACCEPT;
+}
+
+/* The peer has answered: our ClientHello may go. */
+static enum kw_verdict receive_accept(struct kw_session *session, const struct message *message,
+                                      kw_ns now)
+{
+    struct kw_generation *next = kw_session_next_of(session);
+
+    if (next == NULL || !next->asks || next->stage != KW_STAGE_PREPARED ||
+        next->number != message->generation)
+        return KW_DROP_UNEXPECTED;
+    next->fingerprints[0] = message->fingerprint;
+    next->fingerprint_count = 1;
+    next->resend_at = KW_NEVER;
+    if (kw_generation_begin(session, next, now) != KW_OK)
+        next->resend_at = now + next->resend_after; /* pool empty: ask again later */
+    return KW_ACCEPT;
+}
+
+void kw_rotate_receive(struct kw_session *session, struct kw_generation *from, struct kw_bytes raw,
+                       kw_ns now)
+{
+    struct message message = {0};
+    enum kw_verdict verdict;
+
+    if (session->closed)
+        return;
+    verdict = from->stage == KW_STAGE_CURRENT ? parse(raw, &message) : KW_DROP_UNEXPECTED;
+    if (verdict == KW_ACCEPT)
+        verdict = message.type == TYPE_ROTATE ? receive_ask(session, &message, now)
+                                              : receive_accept(session, &message, now);
+    kw_session_count(session, verdict);
+}
+
+void kw_rotate_tick(struct kw_session *session, kw_ns now)
+{
+    struct kw_generation *next = kw_session_next_of(session);
+
+    if (next == NULL || !next->asks || next->stage != KW_STAGE_PREPARED || now < next->resend_at)
+        return;
+    kw_status_ignore(send_ask(session, next, now)); /* give_up ends it */
+}
