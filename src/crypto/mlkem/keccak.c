@@ -1,53 +1,75 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FIPS 202: a sponge of 25 lanes of 64 bits. The round is written as its five steps over arrays
- * with constant indices; the compiler unrolls them and keeps the lanes in registers.
+ * FIPS 202: a sponge of 25 lanes of 64 bits. The round is written over arrays with constant
+ * indices, which the compiler unrolls; two rounds go from one array to the other and back.
  */
 #include "crypto/mlkem/keccak.h"
 
+#include "crypto/mlkem/clones.h"
+
 #include <string.h>
 
-static inline uint64_t rotate(uint64_t x, unsigned n)
-{
-    return n == 0 ? x : x << n | x >> (64 - n);
-}
+/*
+ * One round from a to e. Lane (x, y) is number x + 5 y. Theta adds d[x] to it, rho turns it, pi
+ * moves it to (y, 2 x + 3 y), so that the lane arriving at (x, y) is (x + 3 y, x). A macro, because
+ * the lanes are either numbers or vectors of four.
+ */
+#define ROTATE(lane, n) ((n) == 0 ? (lane) : (lane) << (n) | (lane) >> (64 - (n)))
+#define ROUND(type, a, e, constant)                                                                \
+    do {                                                                                           \
+        type c_[5], d_[5], b_[5];                                                                  \
+        _Pragma("GCC unroll 5") for (unsigned x_ = 0; x_ < 5; x_++) c_[x_] =                       \
+            a[x_] ^ a[x_ + 5] ^ a[x_ + 10] ^ a[x_ + 15] ^ a[x_ + 20];                              \
+        _Pragma("GCC unroll 5") for (unsigned x_ = 0; x_ < 5; x_++) d_[x_] =                       \
+            c_[(x_ + 4) % 5] ^ ROTATE(c_[(x_ + 1) % 5], 1);                                        \
+        _Pragma("GCC unroll 5") for (unsigned y_ = 0; y_ < 5; y_++)                                \
+        {                                                                                          \
+            _Pragma("GCC unroll 5") for (unsigned x_ = 0; x_ < 5; x_++)                            \
+            {                                                                                      \
+                unsigned column_ = (x_ + 3 * y_) % 5, from_ = column_ + 5 * x_;                    \
+                b_[x_] = a[from_] ^ d_[column_];                                                   \
+                b_[x_] = ROTATE(b_[x_], turns[from_]);                                             \
+            }                                                                                      \
+            _Pragma("GCC unroll 5") for (unsigned x_ = 0; x_ < 5; x_++) e[5 * y_ + x_] =           \
+                b_[x_] ^ (~b_[(x_ + 1) % 5] & b_[(x_ + 2) % 5]);                                   \
+        }                                                                                          \
+        e[0] ^= (constant);                                                                        \
+    } while (0)
 
-static void permute(uint64_t lanes[25])
+static const uint8_t turns[25] = {0,  1,  62, 28, 27, 36, 44, 6,  55, 20, 3,  10, 43,
+                                  25, 39, 41, 45, 15, 21, 8,  18, 2,  61, 56, 14};
+static const uint64_t round_constants[24] = {
+    0x0000000000000001U, 0x0000000000008082U, 0x800000000000808aU, 0x8000000080008000U,
+    0x000000000000808bU, 0x0000000080000001U, 0x8000000080008081U, 0x8000000000008009U,
+    0x000000000000008aU, 0x0000000000000088U, 0x0000000080008009U, 0x000000008000000aU,
+    0x000000008000808bU, 0x800000000000008bU, 0x8000000000008089U, 0x8000000000008003U,
+    0x8000000000008002U, 0x8000000000000080U, 0x000000000000800aU, 0x800000008000000aU,
+    0x8000000080008081U, 0x8000000000008080U, 0x0000000080000001U, 0x8000000080008008U,
+};
+
+KW_MLKEM_CLONES static void permute(uint64_t lanes[25])
 {
-    static const uint64_t round_constants[24] = {
-        0x0000000000000001U, 0x0000000000008082U, 0x800000000000808aU, 0x8000000080008000U,
-        0x000000000000808bU, 0x0000000080000001U, 0x8000000080008081U, 0x8000000000008009U,
-        0x000000000000008aU, 0x0000000000000088U, 0x0000000080008009U, 0x000000008000000aU,
-        0x000000008000808bU, 0x800000000000008bU, 0x8000000000008089U, 0x8000000000008003U,
-        0x8000000000008002U, 0x8000000000000080U, 0x000000000000800aU, 0x800000008000000aU,
-        0x8000000080008081U, 0x8000000000008080U, 0x0000000080000001U, 0x8000000080008008U,
-    };
-    /* Lane (x, y) is number x + 5 y; rho turns it, pi moves it to (y, 2 x + 3 y). */
-    static const uint8_t turns[25] = {0,  1,  62, 28, 27, 36, 44, 6,  55, 20, 3,  10, 43,
-                                      25, 39, 41, 45, 15, 21, 8,  18, 2,  61, 56, 14};
-    uint64_t a[25], b[25], c[5], d[5];
+    uint64_t a[25], e[25];
 
     memcpy(a, lanes, sizeof a);
-    for (size_t round = 0; round < 24; round++) {
-#pragma GCC unroll 5
-        for (size_t x = 0; x < 5; x++)
-            c[x] = a[x] ^ a[x + 5] ^ a[x + 10] ^ a[x + 15] ^ a[x + 20];
-#pragma GCC unroll 5
-        for (size_t x = 0; x < 5; x++)
-            d[x] = c[(x + 4) % 5] ^ rotate(c[(x + 1) % 5], 1);
-#pragma GCC unroll 25
-        for (size_t i = 0; i < 25; i++) {
-            size_t x = i % 5, y = i / 5;
+    for (size_t round = 0; round < 24; round += 2) {
+        ROUND(uint64_t, a, e, round_constants[round]);
+        ROUND(uint64_t, e, a, round_constants[round + 1]);
+    }
+    memcpy(lanes, a, sizeof a);
+}
 
-            b[y + 5 * ((2 * x + 3 * y) % 5)] = rotate(a[i] ^ d[x], turns[i]);
-        }
-#pragma GCC unroll 25
-        for (size_t i = 0; i < 25; i++) {
-            size_t x = i % 5, row = i - x;
+/* Four states at once, a vector for each lane. */
+typedef uint64_t lane4 __attribute__((vector_size(32)));
 
-            a[i] = b[i] ^ (~b[row + (x + 1) % 5] & b[row + (x + 2) % 5]);
-        }
-        a[0] ^= round_constants[round];
+KW_MLKEM_CLONES static void permute_four(uint64_t lanes[25][4])
+{
+    lane4 a[25], e[25];
+
+    memcpy(a, lanes, sizeof a);
+    for (size_t round = 0; round < 24; round += 2) {
+        ROUND(lane4, a, e, round_constants[round]);
+        ROUND(lane4, e, a, round_constants[round + 1]);
     }
     memcpy(lanes, a, sizeof a);
 }
@@ -163,4 +185,29 @@ void kw_shake256(uint8_t *dst, size_t len, const uint8_t *a, size_t a_len, const
     kw_shake_finish(&keccak);
     kw_keccak_squeeze(&keccak, dst, len);
     kw_wipe(&keccak, sizeof keccak);
+}
+
+void kw_shake_four_init(struct kw_keccak_four *four, uint8_t rate, const uint8_t seed[32],
+                        const uint16_t tails[4], size_t tail_len)
+{
+    memset(four->lanes, 0, sizeof four->lanes);
+    four->rate = rate;
+    for (size_t i = 0; i < 4; i++) {
+        for (size_t j = 0; j < 4; j++)
+            four->lanes[j][i] = load(seed + 8 * j);
+        four->lanes[4][i] = tails[i] | (uint64_t)0x1f << (8 * tail_len);
+        four->lanes[rate / 8 - 1][i] ^= (uint64_t)0x80 << 56;
+    }
+}
+
+void kw_shake_four_block(struct kw_keccak_four *four, uint8_t *const dst[4])
+{
+    permute_four(four->lanes);
+    for (size_t i = 0; i < 4; i++) {
+        for (size_t j = 0; j < four->rate / 8U; j++) {
+            uint64_t lane = load((const uint8_t *)&four->lanes[j][i]);
+
+            memcpy(dst[i] + 8 * j, &lane, 8);
+        }
+    }
 }

@@ -32,4 +32,17 @@ void kw_sha3_512(uint8_t dst[64], const uint8_t *a, size_t a_len, const uint8_t 
 void kw_shake256(uint8_t *dst, size_t len, const uint8_t *a, size_t a_len, const uint8_t *b,
                  size_t b_len);
 
+/*
+ * Four independent SHAKEs of seed || tail_i at once, for messages that fit one block. tail_len is 1
+ * or 2 bytes, little endian in tails. Each call gives one block (rate bytes) of each.
+ */
+struct kw_keccak_four {
+    uint64_t lanes[25][4];
+    uint8_t rate;
+};
+
+void kw_shake_four_init(struct kw_keccak_four *four, uint8_t rate, const uint8_t seed[32],
+                        const uint16_t tails[4], size_t tail_len);
+void kw_shake_four_block(struct kw_keccak_four *four, uint8_t *const dst[4]);
+
 #endif

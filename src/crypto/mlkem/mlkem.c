@@ -12,27 +12,6 @@
 
 enum { K = KW_MLKEM768_K, U_BYTES = 320 };
 
-/*
- * Row i of the matrix A, or column i, times a vector; divided by 2^16. One element of the matrix
- * exists at a time.
- */
-static void multiply_matrix(const uint8_t rho[32], size_t i, bool transposed,
-                            const struct kw_poly vector[K], const struct kw_poly_cache cache[K],
-                            struct kw_poly *ret)
-{
-    struct kw_poly_sum sum = {0};
-    struct kw_poly element;
-
-    for (size_t j = 0; j < K; j++) {
-        /* FIPS 203, algorithm 13: A[i, j] = SampleNTT(rho || j || i). */
-        kw_poly_sample_uniform(&element, rho, (uint8_t)(transposed ? i : j),
-                               (uint8_t)(transposed ? j : i));
-        kw_poly_sum_add(&sum, &element, &vector[j], &cache[j]);
-    }
-    kw_poly_sum_reduce(&sum, ret);
-    kw_wipe(&sum, sizeof sum);
-}
-
 static void multiply_vectors(const struct kw_poly a[K], const struct kw_poly b[K],
                              const struct kw_poly_cache b_cache[K], struct kw_poly *ret)
 {
@@ -44,6 +23,24 @@ static void multiply_vectors(const struct kw_poly a[K], const struct kw_poly b[K
     kw_wipe(&sum, sizeof sum);
 }
 
+/*
+ * Row i of the matrix A, or column i, times a vector; divided by 2^16. The row is sampled when it
+ * is needed; the sampler's fourth place is idle.
+ */
+static void multiply_matrix(const uint8_t rho[32], uint8_t i, bool transposed,
+                            const struct kw_poly vector[K], const struct kw_poly_cache cache[K],
+                            struct kw_poly *ret)
+{
+    struct kw_poly row[K + 1];
+    uint16_t tails[K + 1];
+
+    /* FIPS 203, algorithm 13: A[i, j] = SampleNTT(rho || j || i). */
+    for (unsigned j = 0; j <= K; j++)
+        tails[j] = (uint16_t)(transposed ? i | j << 8 : j | (unsigned)i << 8);
+    kw_poly_sample_uniform(row, rho, tails);
+    multiply_vectors(row, vector, cache, ret);
+}
+
 /* K-PKE.KeyGen, algorithm 13, and the hash of the public key. */
 void kw_mlkem768_keygen(const uint8_t seed[KW_MLKEM768_SEED_LEN], struct kw_mlkem768_key *ret,
                         uint8_t ek[KW_MLKEM768_EK_LEN])
@@ -51,24 +48,27 @@ void kw_mlkem768_keygen(const uint8_t seed[KW_MLKEM768_SEED_LEN], struct kw_mlke
     static const uint8_t k = K;
     struct {
         uint8_t seeds[64]; /* rho || sigma */
+        struct kw_poly noise[8];
         struct kw_poly_cache cache[K];
-        struct kw_poly e;
     } w;
+    const struct kw_poly *s = w.noise;
+    struct kw_poly *e = w.noise + K;
 
     kw_sha3_512(w.seeds, seed, 32, &k, 1);
     memcpy(ret->rho, w.seeds, 32);
     memcpy(ret->z, seed + 32, 32);
+    kw_poly_sample_noise(w.noise, w.seeds + 32, 0);
+    kw_poly_sample_noise(w.noise + 4, w.seeds + 32, 4);
     for (size_t i = 0; i < K; i++) {
-        kw_poly_sample_noise(&ret->s[i], w.seeds + 32, (uint8_t)i);
+        ret->s[i] = s[i];
         kw_poly_ntt(&ret->s[i]);
         kw_poly_cache(&ret->s[i], &w.cache[i]);
     }
-    for (size_t i = 0; i < K; i++) {
+    for (uint8_t i = 0; i < K; i++) {
         multiply_matrix(ret->rho, i, false, ret->s, w.cache, &ret->t[i]);
         kw_poly_scale(&ret->t[i]);
-        kw_poly_sample_noise(&w.e, w.seeds + 32, (uint8_t)(K + i));
-        kw_poly_ntt(&w.e);
-        kw_poly_add(&ret->t[i], &w.e);
+        kw_poly_ntt(&e[i]);
+        kw_poly_add(&ret->t[i], &e[i]);
         kw_poly_reduce(&ret->t[i]);
         kw_poly_write(&ret->t[i], ek + i * KW_POLY_BYTES);
     }
@@ -82,30 +82,31 @@ static void encrypt(const struct kw_poly t[K], const uint8_t rho[32], const uint
                     const uint8_t seed[32], uint8_t ct[KW_MLKEM768_CT_LEN])
 {
     struct {
-        struct kw_poly y[K];
+        struct kw_poly noise[8]; /* y, e1, e2, one to spare */
         struct kw_poly_cache cache[K];
-        struct kw_poly sum, noise;
+        struct kw_poly sum, message;
     } w;
+    struct kw_poly *y = w.noise;
+    const struct kw_poly *e1 = w.noise + K, *e2 = w.noise + 2 * K;
 
+    kw_poly_sample_noise(w.noise, seed, 0);
+    kw_poly_sample_noise(w.noise + 4, seed, 4);
     for (size_t i = 0; i < K; i++) {
-        kw_poly_sample_noise(&w.y[i], seed, (uint8_t)i);
-        kw_poly_ntt(&w.y[i]);
-        kw_poly_cache(&w.y[i], &w.cache[i]);
+        kw_poly_ntt(&y[i]);
+        kw_poly_cache(&y[i], &w.cache[i]);
     }
-    for (size_t i = 0; i < K; i++) {
-        multiply_matrix(rho, i, true, w.y, w.cache, &w.sum);
+    for (uint8_t i = 0; i < K; i++) {
+        multiply_matrix(rho, i, true, y, w.cache, &w.sum);
         kw_poly_ntt_inverse(&w.sum);
-        kw_poly_sample_noise(&w.noise, seed, (uint8_t)(K + i));
-        kw_poly_add(&w.sum, &w.noise);
+        kw_poly_add(&w.sum, &e1[i]);
         kw_poly_reduce(&w.sum);
         kw_poly_write10(&w.sum, ct + i * U_BYTES);
     }
-    multiply_vectors(t, w.y, w.cache, &w.sum);
+    multiply_vectors(t, y, w.cache, &w.sum);
     kw_poly_ntt_inverse(&w.sum);
-    kw_poly_sample_noise(&w.noise, seed, 2 * K);
-    kw_poly_add(&w.sum, &w.noise);
-    kw_poly_read1(message, &w.noise);
-    kw_poly_add(&w.sum, &w.noise);
+    kw_poly_add(&w.sum, e2);
+    kw_poly_read1(message, &w.message);
+    kw_poly_add(&w.sum, &w.message);
     kw_poly_reduce(&w.sum);
     kw_poly_write4(&w.sum, ct + K * U_BYTES);
     kw_wipe(&w, sizeof w);

@@ -6,6 +6,7 @@
  */
 #include "crypto/mlkem/poly.h"
 
+#include "crypto/mlkem/clones.h"
 #include "crypto/mlkem/keccak.h"
 
 #include <string.h>
@@ -89,7 +90,7 @@ static inline void butterflies(int16_t *low, int16_t *high, size_t len, size_t k
 }
 
 /* FIPS 203, algorithm 9. Seven layers add less than q each: 8 q < 2^15. */
-void kw_poly_ntt(struct kw_poly *poly)
+KW_MLKEM_CLONES void kw_poly_ntt(struct kw_poly *poly)
 {
     size_t k = 1;
 
@@ -113,7 +114,7 @@ static inline void butterflies_inverse(int16_t *low, int16_t *high, size_t len, 
 }
 
 /* FIPS 203, algorithm 10; 1/128 and the factor 2^16 are one multiplication at the end. */
-void kw_poly_ntt_inverse(struct kw_poly *poly)
+KW_MLKEM_CLONES void kw_poly_ntt_inverse(struct kw_poly *poly)
 {
     size_t k = 127;
 
@@ -125,13 +126,13 @@ void kw_poly_ntt_inverse(struct kw_poly *poly)
         poly->c[i] = multiply(poly->c[i], R2_OVER_128, R2_OVER_128_INVERSE);
 }
 
-void kw_poly_reduce(struct kw_poly *poly)
+KW_MLKEM_CLONES void kw_poly_reduce(struct kw_poly *poly)
 {
     for (size_t i = 0; i < N; i++)
         poly->c[i] = reduce(poly->c[i]);
 }
 
-void kw_poly_scale(struct kw_poly *poly)
+KW_MLKEM_CLONES void kw_poly_scale(struct kw_poly *poly)
 {
     for (size_t i = 0; i < N; i++)
         poly->c[i] = multiply(poly->c[i], R2, R2_INVERSE);
@@ -150,7 +151,7 @@ void kw_poly_subtract(struct kw_poly *poly, const struct kw_poly *other)
 }
 
 /* FIPS 203, section 4.3.1: pairs are multiplied modulo X^2 -+ zeta^(2 bitreverse(i) + 1). */
-void kw_poly_cache(const struct kw_poly *poly, struct kw_poly_cache *ret)
+KW_MLKEM_CLONES void kw_poly_cache(const struct kw_poly *poly, struct kw_poly_cache *ret)
 {
     for (size_t i = 0; i < N / 4; i++) {
         int16_t t = multiply(poly->c[4 * i + 1], zetas[64 + i], zetas_inverse[64 + i]);
@@ -161,8 +162,8 @@ void kw_poly_cache(const struct kw_poly *poly, struct kw_poly_cache *ret)
     }
 }
 
-void kw_poly_sum_add(struct kw_poly_sum *sum, const struct kw_poly *a, const struct kw_poly *b,
-                     const struct kw_poly_cache *b_cache)
+KW_MLKEM_CLONES void kw_poly_sum_add(struct kw_poly_sum *sum, const struct kw_poly *a,
+                                     const struct kw_poly *b, const struct kw_poly_cache *b_cache)
 {
     for (size_t i = 0; i < N / 2; i++) {
         int32_t a0 = a->c[2 * i], a1 = a->c[2 * i + 1];
@@ -174,7 +175,7 @@ void kw_poly_sum_add(struct kw_poly_sum *sum, const struct kw_poly *a, const str
 }
 
 /* Montgomery: |sum| <= 6 q^2 < q 2^15, hence |result| < q. */
-void kw_poly_sum_reduce(const struct kw_poly_sum *sum, struct kw_poly *ret)
+KW_MLKEM_CLONES void kw_poly_sum_reduce(const struct kw_poly_sum *sum, struct kw_poly *ret)
 {
     for (size_t i = 0; i < N; i++) {
         int16_t low = (int16_t)((int16_t)sum->c[i] * Q_INVERSE);
@@ -185,48 +186,65 @@ void kw_poly_sum_reduce(const struct kw_poly_sum *sum, struct kw_poly *ret)
 
 _Static_assert(6LL * KW_MLKEM_Q * KW_MLKEM_Q < KW_MLKEM_Q * 32768LL, "three products fit a sum");
 
-void kw_poly_sample_uniform(struct kw_poly *ret, const uint8_t seed[32], uint8_t x, uint8_t y)
+/* Takes the candidates of a block that are below q; returns how many coefficients there are now. */
+static size_t take_candidates(struct kw_poly *ret, size_t count,
+                              const uint8_t block[KW_SHAKE128_RATE])
 {
-    struct kw_keccak shake;
-    uint8_t block[KW_SHAKE128_RATE];
-    const uint8_t index[2] = {x, y};
-    size_t count = 0;
+    for (size_t i = 0; i < KW_SHAKE128_RATE && count < N; i += 3) {
+        int16_t first = (int16_t)(block[i] | (block[i + 1] & 15) << 8);
+        int16_t second = (int16_t)(block[i + 1] >> 4 | block[i + 2] << 4);
 
-    kw_keccak_init(&shake, KW_SHAKE128_RATE);
-    kw_keccak_absorb(&shake, seed, 32);
-    kw_keccak_absorb(&shake, index, sizeof index);
-    kw_shake_finish(&shake);
-    while (count < N) {
-        kw_keccak_squeeze(&shake, block, sizeof block);
-        for (size_t i = 0; i < sizeof block && count < N; i += 3) {
-            int16_t first = (int16_t)(block[i] | (block[i + 1] & 15) << 8);
-            int16_t second = (int16_t)(block[i + 1] >> 4 | block[i + 2] << 4);
-
-            if (first < Q)
-                ret->c[count++] = first;
-            if (second < Q && count < N)
-                ret->c[count++] = second;
-        }
+        if (first < Q)
+            ret->c[count++] = first;
+        if (second < Q && count < N)
+            ret->c[count++] = second;
     }
+    return count;
 }
 
 _Static_assert(KW_SHAKE128_RATE % 3 == 0, "no candidate spans two blocks");
 
-void kw_poly_sample_noise(struct kw_poly *ret, const uint8_t seed[32], uint8_t number)
+void kw_poly_sample_uniform(struct kw_poly ret[4], const uint8_t seed[32], const uint16_t tails[4])
 {
-    uint8_t bits[N / 2];
+    struct kw_keccak_four shake;
+    uint8_t blocks[4][KW_SHAKE128_RATE];
+    uint8_t *const dst[4] = {blocks[0], blocks[1], blocks[2], blocks[3]};
+    size_t counts[4] = {0};
 
-    kw_shake256(bits, sizeof bits, seed, 32, &number, 1);
-    for (size_t i = 0; i < sizeof bits; i++) {
-        unsigned pairs = (bits[i] & 0x55U) + (bits[i] >> 1 & 0x55U);
-
-        ret->c[2 * i] = (int16_t)((int)(pairs & 3) - (int)(pairs >> 2 & 3));
-        ret->c[2 * i + 1] = (int16_t)((int)(pairs >> 4 & 3) - (int)(pairs >> 6));
+    kw_shake_four_init(&shake, KW_SHAKE128_RATE, seed, tails, 2);
+    while (counts[0] < N || counts[1] < N || counts[2] < N || counts[3] < N) {
+        kw_shake_four_block(&shake, dst);
+        for (size_t i = 0; i < 4; i++)
+            counts[i] = take_candidates(&ret[i], counts[i], blocks[i]);
     }
-    kw_wipe(bits, sizeof bits);
 }
 
-void kw_poly_write(const struct kw_poly *poly, uint8_t dst[KW_POLY_BYTES])
+void kw_poly_sample_noise(struct kw_poly ret[4], const uint8_t seed[32], uint8_t number)
+{
+    struct kw_keccak_four shake;
+    uint8_t blocks[4][KW_SHAKE256_RATE];
+    uint8_t *const dst[4] = {blocks[0], blocks[1], blocks[2], blocks[3]};
+    const uint16_t tails[4] = {number, (uint16_t)(number + 1), (uint16_t)(number + 2),
+                               (uint16_t)(number + 3)};
+
+    kw_shake_four_init(&shake, KW_SHAKE256_RATE, seed, tails, 1);
+    kw_shake_four_block(&shake, dst);
+    for (size_t i = 0; i < 4; i++) {
+        for (size_t j = 0; j < N / 2; j++) {
+            unsigned bits = blocks[i][j];
+            unsigned pairs = (bits & 0x55U) + (bits >> 1 & 0x55U);
+
+            ret[i].c[2 * j] = (int16_t)((int)(pairs & 3) - (int)(pairs >> 2 & 3));
+            ret[i].c[2 * j + 1] = (int16_t)((int)(pairs >> 4 & 3) - (int)(pairs >> 6));
+        }
+    }
+    kw_wipe(&shake, sizeof shake);
+    kw_wipe(blocks, sizeof blocks);
+}
+
+_Static_assert(KW_SHAKE256_RATE >= KW_MLKEM_N / 2, "the noise of a polynomial is one block");
+
+KW_MLKEM_CLONES void kw_poly_write(const struct kw_poly *poly, uint8_t dst[KW_POLY_BYTES])
 {
     for (size_t i = 0; i < N / 2; i++) {
         unsigned a = positive(poly->c[2 * i]), b = positive(poly->c[2 * i + 1]);
@@ -262,7 +280,7 @@ static inline uint32_t compress(uint16_t a, unsigned d)
     return (uint32_t)(scaled * RECIPROCAL_34 >> 34) & ((1U << d) - 1);
 }
 
-void kw_poly_write10(const struct kw_poly *poly, uint8_t dst[320])
+KW_MLKEM_CLONES void kw_poly_write10(const struct kw_poly *poly, uint8_t dst[320])
 {
     for (size_t i = 0; i < N / 4; i++) {
         uint64_t packed = 0;
@@ -286,7 +304,7 @@ void kw_poly_read10(const uint8_t src[320], struct kw_poly *ret)
     }
 }
 
-void kw_poly_write4(const struct kw_poly *poly, uint8_t dst[128])
+KW_MLKEM_CLONES void kw_poly_write4(const struct kw_poly *poly, uint8_t dst[128])
 {
     for (size_t i = 0; i < N / 2; i++)
         dst[i] = (uint8_t)(compress(positive(poly->c[2 * i]), 4) |

@@ -51,10 +51,13 @@ void kw_poly_sum_reduce(const struct kw_poly_sum *sum, struct kw_poly *ret);
 /* Times 2^16. |c| < q out. */
 void kw_poly_scale(struct kw_poly *poly);
 
-/* FIPS 203, algorithm 7: uniform, 0 <= c < q, from SHAKE128(seed || x || y). Public input. */
-void kw_poly_sample_uniform(struct kw_poly *ret, const uint8_t seed[32], uint8_t x, uint8_t y);
-/* FIPS 203, algorithm 8 with eta 2: |c| <= 2, from SHAKE256(seed || number). */
-void kw_poly_sample_noise(struct kw_poly *ret, const uint8_t seed[32], uint8_t number);
+/*
+ * FIPS 203, algorithm 7: uniform, 0 <= c < q, from SHAKE128(seed || x || y) for each of the tails
+ * x | y << 8. Public input.
+ */
+void kw_poly_sample_uniform(struct kw_poly ret[4], const uint8_t seed[32], const uint16_t tails[4]);
+/* FIPS 203, algorithm 8 with eta 2: |c| <= 2, from SHAKE256(seed || number) for number .. + 3. */
+void kw_poly_sample_noise(struct kw_poly ret[4], const uint8_t seed[32], uint8_t number);
 
 /* Twelve bits a coefficient. The reader tells whether all were below q (section 7.2). */
 void kw_poly_write(const struct kw_poly *poly, uint8_t dst[KW_POLY_BYTES]);
