@@ -114,6 +114,7 @@ struct kw_call_event {
     uint64_t number; /* from 1, per call */
     kw_utc_ms utc;
     struct kw_session_event what;
+    bool is_first; /* the stream has begun */
     bool is_alive; /* nothing happened: a sign of life */
 };
 

@@ -37,9 +37,11 @@ uint64_t kw_call_listen(struct kw_gateway *gateway, struct kw_call *call, kw_ns 
             .call = call->number,
             .next = call->event_count + 1,
             .said = now,
+            .is_new = true,
         };
         call->listeners++;
         gateway->listener_count++;
+        gateway->listener_work = gateway->listeners_max;
         return listener->id;
     }
     return 0;
@@ -90,6 +92,11 @@ static bool say(struct kw_gateway *gateway, struct kw_listener *listener, kw_ns 
         return true;
     }
     *call_ret = call;
+    if (listener->is_new) {
+        listener->is_new = false;
+        *ret = (struct kw_call_event){.is_first = true, .utc = kw_gateway_utc(gateway, now)};
+        return true;
+    }
     if (listener->next <= call->event_count) {
         uint64_t oldest =
             call->event_count > KW_CALL_EVENTS ? call->event_count - KW_CALL_EVENTS + 1 : 1;

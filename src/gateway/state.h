@@ -86,6 +86,7 @@ struct kw_listener {
     uint32_t call;
     uint64_t next; /* event number to say */
     kw_ns said;
+    bool is_new;
     bool is_ending;
     bool has_last;
     struct kw_call_event last;
