@@ -27,7 +27,7 @@ enum {
     KW_SDP_FINGERPRINTS_MAX = 8, /* as many as an association takes; more are ignored */
     KW_SDP_LINES_MAX = 2048,     /* a browser's offer has about 150 */
     KW_SDP_LINE_MAX = 4096,      /* bytes; fmtp of H264 with parameter sets is the longest seen */
-    KW_SDP_TEXT_MAX = 16384,     /* an answer or offer that we write always fits */
+    KW_SDP_TEXT_MAX = 16384,     /* of what we write; answers to browsers take 2 to 6 KiB */
 };
 
 enum kw_sdp_kind { KW_SDP_OTHER = 0, KW_SDP_AUDIO, KW_SDP_VIDEO };
@@ -202,7 +202,8 @@ struct kw_sdp_choices {
 
 /*
  * Writes the answer and returns its length, terminated (the terminator is not counted); 0: dst is
- * too small, or nothing is accepted any more. KW_SDP_TEXT_MAX is always enough.
+ * too small (with KW_SDP_TEXT_MAX bytes only an absurd offer brings that about: refuse it), or
+ * nothing is accepted any more.
  */
 size_t kw_sdp_answer_write(const struct kw_sdp *offer, const struct kw_sdp_choices *choices,
                            char *dst, size_t dst_size);

@@ -1,20 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The provider on libcrypto against itself: round trips, refusals and bounds. */
+/*
+ * What every provider has to do, whichever it is: round trips, refusals and bounds. The argument
+ * names the provider: openssl, toy, or faulty (which forwards to toy and never fails here).
+ */
 #include <keywheel/openssl.h>
 
 #include "check.h"
+#include "support/faulty_crypto.h"
+#include "support/toy_crypto.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const struct kw_openssl_config small = {.associations = 2, .handshakes = 2, .srtp_keys = 1};
 static const kw_utc_ms today = INT64_C(1795426526000); /* 2026-11-23 */
 
+static enum { OPENSSL, TOY, FAULTY } which;
+static struct kw_crypto *inner;
+
 static struct kw_crypto *provider(void)
 {
     struct kw_crypto *crypto = NULL;
 
-    assert_int_equal(kw_openssl_new(&small, &crypto), KW_OK);
-    return crypto;
+    if (which == OPENSSL)
+        assert_int_equal(kw_openssl_new(&small, &crypto), KW_OK);
+    else
+        crypto = inner = toy_crypto_new(1);
+    return which == FAULTY ? faulty_crypto_new(inner) : crypto;
+}
+
+static void provider_free(struct kw_crypto *crypto)
+{
+    if (which == OPENSSL) {
+        kw_openssl_free(crypto);
+        return;
+    }
+    if (which == FAULTY) {
+        assert_int_equal(faulty_crypto_live(crypto), 0);
+        faulty_crypto_free(crypto);
+    }
+    assert_int_equal(toy_crypto_live(inner), 0);
+    toy_crypto_free(inner);
 }
 
 static void hash_can_be_peeked(void **state)
@@ -39,7 +65,7 @@ static void hash_can_be_peeked(void **state)
         assert_memory_equal(late, once, kw_hash_len(hash));
         crypto->ops->digest_free(digest);
     }
-    kw_openssl_free(crypto);
+    provider_free(crypto);
 }
 
 static void aead_detects_every_change(void **state)
@@ -65,15 +91,15 @@ static void aead_detects_every_change(void **state)
         for (size_t i = 0; i < sizeof body + sizeof tag + sizeof aad + sizeof nonce; i++) {
             uint8_t b[40], t[KW_TAG_LEN], a[5], n[KW_NONCE_LEN];
             uint8_t *at[] = {b, t, a, n};
-            size_t lens[] = {sizeof b, sizeof t, sizeof a, sizeof n}, which = 0, pos = i;
+            size_t lens[] = {sizeof b, sizeof t, sizeof a, sizeof n}, field = 0, pos = i;
 
             memcpy(b, body, sizeof b);
             memcpy(t, tag, sizeof t);
             memcpy(a, aad, sizeof a);
             memcpy(n, nonce, sizeof n);
-            for (; pos >= lens[which]; which++)
-                pos -= lens[which];
-            at[which][pos] ^= 0x10;
+            for (; pos >= lens[field]; field++)
+                pos -= lens[field];
+            at[field][pos] ^= 0x10;
             assert_int_equal(crypto->ops->aead_open(open, n, (struct kw_bytes){a, sizeof a}, b,
                                                     sizeof b, t, &verdict),
                              KW_OK);
@@ -104,7 +130,7 @@ static void aead_detects_every_change(void **state)
         crypto->ops->aead_free(seal);
         crypto->ops->aead_free(open);
     }
-    kw_openssl_free(crypto);
+    provider_free(crypto);
 }
 
 static const struct {
@@ -144,7 +170,7 @@ static void exchanges_agree(void **state)
         assert_memory_equal(&a, &b, sizeof a);
         crypto->ops->kx_free(kx);
     }
-    kw_openssl_free(crypto);
+    provider_free(crypto);
 }
 
 static void bad_shares_are_malformed(void **state)
@@ -188,7 +214,7 @@ static void bad_shares_are_malformed(void **state)
         }
         crypto->ops->kx_free(kx);
     }
-    kw_openssl_free(crypto);
+    provider_free(crypto);
 }
 
 static void signatures_bind(void **state)
@@ -244,7 +270,7 @@ static void signatures_bind(void **state)
     assert_int_equal(crypto->ops->identity_certificate(ours).len, cert.len);
     crypto->ops->identity_free(ours);
     crypto->ops->identity_free(other);
-    kw_openssl_free(crypto);
+    provider_free(crypto);
 }
 
 /* Takes until a pool is empty, gives all back, and can take as many again. */
@@ -284,7 +310,7 @@ static void pools_are_bounded(void **state)
     }
     assert_true(counts[0] > 0);
     assert_int_equal(counts[0], counts[1]);
-    kw_openssl_free(crypto);
+    provider_free(crypto);
 }
 
 static void random_is_random(void **state)
@@ -298,14 +324,110 @@ static void random_is_random(void **state)
     assert_memory_not_equal(a, b, sizeof a);
 }
 
-int main(void)
+static void objects_may_be_null(void **state)
 {
-    const struct CMUnitTest tests[] = {
+    struct kw_crypto *crypto = provider();
+
+    (void)state;
+    crypto->ops->digest_free(NULL);
+    crypto->ops->aead_free(NULL);
+    crypto->ops->mask_free(NULL);
+    crypto->ops->kx_free(NULL);
+    crypto->ops->identity_free(NULL);
+    provider_free(crypto);
+}
+
+/* A scenario with every kind of operation, as a stand-in for a handshake. */
+static enum kw_status scenario(struct kw_crypto *crypto)
+{
+    uint8_t share[KW_KX_SHARE_MAX], answer[KW_KX_SHARE_MAX], digest[KW_DIGEST_MAX], tag[KW_TAG_LEN];
+    uint8_t key[KW_KEY_MAX] = {1}, body[16] = {2}, nonce[KW_NONCE_LEN] = {3};
+    struct kw_identity *identity = NULL;
+    struct kw_aead_key *aead = NULL;
+    struct kw_kx *kx = NULL;
+    struct kw_secret secret;
+    size_t share_len = 0, answer_len = 0;
+    enum kw_verdict verdict;
+    enum kw_status status = crypto->ops->identity_new(crypto, today, &identity);
+
+    if (status == KW_OK)
+        status = crypto->ops->kx_offer(crypto, KW_GROUP_X25519, &kx, share, &share_len);
+    if (status == KW_OK)
+        status =
+            crypto->ops->kx_answer(crypto, KW_GROUP_X25519, (struct kw_bytes){share, share_len},
+                                   answer, &answer_len, &secret, &verdict);
+    if (status == KW_OK)
+        status =
+            crypto->ops->kx_finish(kx, (struct kw_bytes){answer, answer_len}, &secret, &verdict);
+    if (status == KW_OK)
+        status = kw_crypto_hash(crypto, KW_SHA256, (struct kw_bytes){share, share_len}, digest);
+    if (status == KW_OK)
+        status = crypto->ops->aead_new(crypto, KW_AES_128_GCM, key, true, &aead);
+    if (status == KW_OK)
+        status =
+            crypto->ops->aead_seal(aead, nonce, (struct kw_bytes){NULL, 0}, body, sizeof body, tag);
+    crypto->ops->aead_free(aead);
+    crypto->ops->kx_free(kx);
+    crypto->ops->identity_free(identity);
+    return status;
+}
+
+static void faults_fire_once_each(void **state)
+{
+    struct kw_crypto *crypto = provider();
+    size_t n = 1;
+
+    (void)state;
+    for (;; n++) {
+        enum kw_status status;
+
+        faulty_crypto_arm(crypto, n, KW_ERR_MEMORY, false);
+        status = scenario(crypto);
+        CHECK(faulty_crypto_live(crypto) == 0, "leak when call %zu fails", n);
+        if (!faulty_crypto_fired(crypto)) {
+            assert_int_equal(status, KW_OK);
+            break;
+        }
+        CHECK(status == KW_ERR_MEMORY, "call %zu", n);
+    }
+    assert_int_equal(n, 10); /* nine calls */
+    provider_free(crypto);
+}
+
+static void toy_repeats_itself(void **state)
+{
+    uint8_t shares[2][KW_KX_SHARE_MAX];
+    size_t len;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct kw_crypto *crypto = toy_crypto_new(77);
+        struct kw_kx *kx;
+
+        assert_int_equal(
+            crypto->ops->kx_offer(crypto, KW_GROUP_X25519MLKEM768, &kx, shares[i], &len), KW_OK);
+        crypto->ops->kx_free(kx);
+        toy_crypto_free(crypto);
+    }
+    assert_memory_equal(shares[0], shares[1], len);
+}
+
+int main(int argc, char *argv[])
+{
+    const char *name = argc == 2 ? argv[1] : "openssl";
+    struct CMUnitTest tests[] = {
         cmocka_unit_test(hash_can_be_peeked), cmocka_unit_test(aead_detects_every_change),
         cmocka_unit_test(exchanges_agree),    cmocka_unit_test(bad_shares_are_malformed),
-        cmocka_unit_test(signatures_bind),    cmocka_unit_test(pools_are_bounded),
-        cmocka_unit_test(random_is_random),
+        cmocka_unit_test(signatures_bind),    cmocka_unit_test(objects_may_be_null),
+        cmocka_unit_test(random_is_random),   cmocka_unit_test(pools_are_bounded),
     };
 
+    if (strcmp(name, "toy") == 0) {
+        which = TOY;
+        tests[KW_ARRAY_LEN(tests) - 1] = (struct CMUnitTest)cmocka_unit_test(toy_repeats_itself);
+    } else if (strcmp(name, "faulty") == 0) {
+        which = FAULTY;
+        tests[KW_ARRAY_LEN(tests) - 1] = (struct CMUnitTest)cmocka_unit_test(faults_fire_once_each);
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
