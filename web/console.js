@@ -226,7 +226,7 @@ function showNegotiated(ours, theirs) {
   show('dtls', version);
   show('suite', ours.dtlsCipher ?? theirs?.suite);
   show('group', theirs?.group ?? ours.dtlsGroup);
-  show('srtp', ours.srtpCipher ?? theirs?.srtp_profile);
+  show('srtp', (ours.srtpCipher ?? theirs?.srtp_profile)?.replace(/^SRTP_/, ''));
 }
 
 function showFingerprints(ours, theirs) {
