@@ -64,6 +64,9 @@ struct kw_openssl {
     struct slots digests[KW_HASH_COUNT];
     struct slots aeads;
     struct slots masks;
+    struct slots packets;
+    EVP_CIPHER *packet_ctr;
+    EVP_MAC *packet_hmac;
     struct slots exchanges;
     struct slots identities;
 };
@@ -78,6 +81,8 @@ enum kw_status digest_part_init(struct kw_openssl *ssl, const struct kw_openssl_
 void digest_part_deinit(struct kw_openssl *ssl);
 enum kw_status cipher_part_init(struct kw_openssl *ssl, const struct kw_openssl_config *config);
 void cipher_part_deinit(struct kw_openssl *ssl);
+enum kw_status packet_part_init(struct kw_openssl *ssl, const struct kw_openssl_config *config);
+void packet_part_deinit(struct kw_openssl *ssl);
 enum kw_status exchange_part_init(struct kw_openssl *ssl, const struct kw_openssl_config *config);
 void exchange_part_deinit(struct kw_openssl *ssl);
 enum kw_status identity_part_init(struct kw_openssl *ssl, const struct kw_openssl_config *config);
