@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Applies scope.json to the list of DTLS tests; `scope.py` prints the count of each feature."""
+"""
+Applies scope.json to the list of DTLS tests.
+
+scope.py         how many tests each feature puts out of scope
+scope.py names   the names of those in scope
+scope.py check   fails when a rule matches nothing, so that a typing error cannot hide
+"""
 
 import collections
 import fnmatch
@@ -50,9 +56,28 @@ def excluded_by(features, name, test):
     return None
 
 
+def idle_rules(features, tests):
+    """Rules of scope.json that no test answers to."""
+    for feature in features:
+        for key in ("names", "except"):
+            for pattern in feature.get(key, []):
+                if not fnmatch.filter(tests, pattern):
+                    yield f"{feature['id']}: {key} {pattern}"
+        for flag in feature.get("flags", []):
+            if not any(flag in flags for _, _, flags in tests.values()):
+                yield f"{feature['id']}: flags {flag}"
+        for suite in feature.get("suites", []):
+            if not any(suite in suites for _, suites, _ in tests.values()):
+                yield f"{feature['id']}: suites {suite}"
+
+
 def main():
     features = load_features()
     tests = load_tests()
+    if sys.argv[1:] == ["check"]:
+        idle = list(idle_rules(features, tests))
+        print("\n".join(idle) if idle else "every rule matches a test")
+        return 1 if idle else 0
     if sys.argv[1:] == ["names"]:
         for name, test in tests.items():
             if excluded_by(features, name, test) is None:

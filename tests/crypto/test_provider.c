@@ -1,20 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The provider on libcrypto against itself: round trips, refusals and bounds. */
+/*
+ * What every provider has to do, whichever it is: round trips, refusals and bounds. The argument
+ * names the provider: openssl, toy, or faulty (which forwards to toy and never fails here).
+ */
 #include <keywheel/openssl.h>
 
 #include "check.h"
+#include "support/faulty_crypto.h"
+#include "support/toy_crypto.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const struct kw_openssl_config small = {.associations = 2, .handshakes = 2, .srtp_keys = 1};
 static const kw_utc_ms today = INT64_C(1795426526000); /* 2026-11-23 */
 
+static enum { OPENSSL, TOY, FAULTY } which;
+static struct kw_crypto *inner;
+
 static struct kw_crypto *provider(void)
 {
     struct kw_crypto *crypto = NULL;
 
-    assert_int_equal(kw_openssl_new(&small, &crypto), KW_OK);
-    return crypto;
+    if (which == OPENSSL)
+        assert_int_equal(kw_openssl_new(&small, &crypto), KW_OK);
+    else
+        crypto = inner = toy_crypto_new(1);
+    return which == FAULTY ? faulty_crypto_new(inner) : crypto;
+}
+
+static void provider_free(struct kw_crypto *crypto)
+{
+    if (which == OPENSSL) {
+        kw_openssl_free(crypto);
+        return;
+    }
+    if (which == FAULTY) {
+        assert_int_equal(faulty_crypto_live(crypto), 0);
+        faulty_crypto_free(crypto);
+    }
+    assert_int_equal(toy_crypto_live(inner), 0);
+    toy_crypto_free(inner);
 }
 
 static void hash_can_be_peeked(void **state)
@@ -39,7 +65,7 @@ static void hash_can_be_peeked(void **state)
         assert_memory_equal(late, once, kw_hash_len(hash));
         crypto->ops->digest_free(digest);
     }
-    kw_openssl_free(crypto);
+    provider_free(crypto);
 }
 
 static void aead_detects_every_change(void **state)
@@ -65,15 +91,15 @@ static void aead_detects_every_change(void **state)
         for (size_t i = 0; i < sizeof body + sizeof tag + sizeof aad + sizeof nonce; i++) {
             uint8_t b[40], t[KW_TAG_LEN], a[5], n[KW_NONCE_LEN];
             uint8_t *at[] = {b, t, a, n};
-            size_t lens[] = {sizeof b, sizeof t, sizeof a, sizeof n}, which = 0, pos = i;
+            size_t lens[] = {sizeof b, sizeof t, sizeof a, sizeof n}, field = 0, pos = i;
 
             memcpy(b, body, sizeof b);
             memcpy(t, tag, sizeof t);
             memcpy(a, aad, sizeof a);
             memcpy(n, nonce, sizeof n);
-            for (; pos >= lens[which]; which++)
-                pos -= lens[which];
-            at[which][pos] ^= 0x10;
+            for (; pos >= lens[field]; field++)
+                pos -= lens[field];
+            at[field][pos] ^= 0x10;
             assert_int_equal(crypto->ops->aead_open(open, n, (struct kw_bytes){a, sizeof a}, b,
                                                     sizeof b, t, &verdict),
                              KW_OK);
@@ -104,7 +130,7 @@ static void aead_detects_every_change(void **state)
         crypto->ops->aead_free(seal);
         crypto->ops->aead_free(open);
     }
-    kw_openssl_free(crypto);
+    provider_free(crypto);
 }
 
 static const struct {
@@ -114,6 +140,7 @@ static const struct {
     {KW_GROUP_P256, 65, 65, 32},
     {KW_GROUP_P384, 97, 97, 48},
     {KW_GROUP_X25519, 32, 32, 32},
+    {KW_GROUP_X25519MLKEM768, 1216, 1120, 64},
 };
 
 static void exchanges_agree(void **state)
@@ -144,51 +171,85 @@ static void exchanges_agree(void **state)
         assert_memory_equal(&a, &b, sizeof a);
         crypto->ops->kx_free(kx);
     }
-    kw_openssl_free(crypto);
+    provider_free(crypto);
 }
+
+enum { FROM_CLIENT = 1, FROM_SERVER = 2, FROM_BOTH = 3 };
+
+/* Bytes [at, at + len) of a good share are set to `value`, and its length changes by `longer`. */
+static const struct {
+    enum kw_group group;
+    int from;
+    size_t at, len;
+    int value;
+    int longer;
+    const char *why;
+} bad_shares[] = {
+    {KW_GROUP_P256, FROM_BOTH, 0, 0, 0, -1, "too short"},
+    {KW_GROUP_P256, FROM_BOTH, 0, 0, 0, 1, "too long"},
+    {KW_GROUP_P256, FROM_BOTH, 0, 0, 0, -65, "empty"},
+    {KW_GROUP_P256, FROM_BOTH, 1, 64, 0, 0, "zero is not on the curve"},
+    {KW_GROUP_P256, FROM_BOTH, 1, 32, 0xff, 0, "coordinate beyond the field"},
+    {KW_GROUP_P256, FROM_BOTH, 40, 4, 0x55, 0, "off the curve"},
+    {KW_GROUP_P256, FROM_BOTH, 0, 1, 0x06, 0, "hybrid form"},
+    {KW_GROUP_P256, FROM_BOTH, 0, 1, 0x00, 0, "the point at infinity"},
+    {KW_GROUP_P256, FROM_BOTH, 0, 1, 0x02, -32, "compressed form"},
+    {KW_GROUP_P384, FROM_BOTH, 0, 0, 0, -1, "too short"},
+    {KW_GROUP_P384, FROM_BOTH, 1, 96, 0, 0, "zero is not on the curve"},
+    {KW_GROUP_P384, FROM_BOTH, 60, 4, 0x55, 0, "off the curve"},
+    {KW_GROUP_X25519, FROM_BOTH, 0, 0, 0, -1, "too short"},
+    {KW_GROUP_X25519, FROM_BOTH, 0, 0, 0, 1, "too long"},
+    {KW_GROUP_X25519, FROM_BOTH, 0, 32, 0, 0, "all-zero result (RFC 8446, section 7.4.2)"},
+    {KW_GROUP_X25519MLKEM768, FROM_BOTH, 0, 0, 0, -1, "too short"},
+    {KW_GROUP_X25519MLKEM768, FROM_CLIENT, 0, 0, 0, -96, "as long as the server's"},
+    {KW_GROUP_X25519MLKEM768, FROM_SERVER, 0, 0, 0, 96, "as long as the client's"},
+    {KW_GROUP_X25519MLKEM768, FROM_CLIENT, 0, 2, 0xff, 0, "first coefficient beyond q"},
+    {KW_GROUP_X25519MLKEM768, FROM_CLIENT, 1150, 2, 0xff, 0, "last coefficients beyond q"},
+    {KW_GROUP_X25519MLKEM768, FROM_CLIENT, 1184, 32, 0, 0, "all-zero x25519 result"},
+    {KW_GROUP_X25519MLKEM768, FROM_SERVER, 1088, 32, 0, 0, "all-zero x25519 result"},
+};
 
 static void bad_shares_are_malformed(void **state)
 {
     struct kw_crypto *crypto = provider();
 
     (void)state;
-    for (size_t i = 0; i < KW_ARRAY_LEN(groups); i++) {
-        enum kw_group group = groups[i].group;
-        uint8_t offer[KW_KX_SHARE_MAX], answer[KW_KX_SHARE_MAX], wrong[KW_KX_SHARE_MAX];
-        size_t offer_len, answer_len = 0;
-        struct kw_secret secret = {0};
+    for (size_t i = 0; i < KW_ARRAY_LEN(bad_shares); i++) {
+        enum kw_group group = bad_shares[i].group;
+        uint8_t offer[KW_KX_SHARE_MAX + 8], answer[KW_KX_SHARE_MAX + 8], made[KW_KX_SHARE_MAX];
+        size_t offer_len, answer_len, made_len = 0;
+        struct kw_secret good, secret = {0};
+        enum kw_verdict verdict = KW_ACCEPT;
         struct kw_kx *kx;
 
         assert_int_equal(crypto->ops->kx_offer(crypto, group, &kx, offer, &offer_len), KW_OK);
-        for (int kind = 0; kind < 4; kind++) {
-            enum kw_verdict verdict = KW_ACCEPT;
-            struct kw_bytes view = {wrong, offer_len};
+        assert_int_equal(crypto->ops->kx_answer(crypto, group, (struct kw_bytes){offer, offer_len},
+                                                answer, &answer_len, &good, &verdict),
+                         KW_OK);
+        assert_int_equal(verdict, KW_ACCEPT);
+        memset(offer + bad_shares[i].at, bad_shares[i].value, bad_shares[i].len);
+        memset(answer + bad_shares[i].at, bad_shares[i].value, bad_shares[i].len);
+        offer_len = (size_t)((int)offer_len + bad_shares[i].longer);
+        answer_len = (size_t)((int)answer_len + bad_shares[i].longer);
 
-            memcpy(wrong, offer, offer_len);
-            if (kind == 0)
-                view.len--;
-            else if (kind == 1)
-                memset(wrong + (group == KW_GROUP_X25519 ? 0 : 1), 0,
-                       offer_len - (group == KW_GROUP_X25519 ? 0 : 1));
-            else if (group == KW_GROUP_X25519)
-                continue; /* every other value is some point */
-            else if (kind == 2)
-                wrong[offer_len - 1] ^= 1;
-            else
-                wrong[0] = 6; /* the hybrid form */
-            assert_int_equal(
-                crypto->ops->kx_answer(crypto, group, view, answer, &answer_len, &secret, &verdict),
-                KW_OK);
-            CHECK(verdict == KW_DROP_MALFORMED, "group %x, kind %d", (unsigned)group, kind);
-            assert_int_equal(secret.len, 0);
-            verdict = KW_ACCEPT;
-            assert_int_equal(crypto->ops->kx_finish(kx, view, &secret, &verdict), KW_OK);
-            CHECK(verdict == KW_DROP_MALFORMED, "group %x, kind %d", (unsigned)group, kind);
-            assert_int_equal(secret.len, 0);
+        if (bad_shares[i].from & FROM_CLIENT) {
+            assert_int_equal(crypto->ops->kx_answer(crypto, group,
+                                                    (struct kw_bytes){offer, offer_len}, made,
+                                                    &made_len, &secret, &verdict),
+                             KW_OK);
+            CHECK(verdict == KW_DROP_MALFORMED, "row %zu from a client: %s", i, bad_shares[i].why);
         }
+        if (bad_shares[i].from & FROM_SERVER) {
+            verdict = KW_ACCEPT;
+            assert_int_equal(crypto->ops->kx_finish(kx, (struct kw_bytes){answer, answer_len},
+                                                    &secret, &verdict),
+                             KW_OK);
+            CHECK(verdict == KW_DROP_MALFORMED, "row %zu from a server: %s", i, bad_shares[i].why);
+        }
+        assert_int_equal(secret.len, 0);
         crypto->ops->kx_free(kx);
     }
-    kw_openssl_free(crypto);
+    provider_free(crypto);
 }
 
 static void signatures_bind(void **state)
@@ -244,7 +305,7 @@ static void signatures_bind(void **state)
     assert_int_equal(crypto->ops->identity_certificate(ours).len, cert.len);
     crypto->ops->identity_free(ours);
     crypto->ops->identity_free(other);
-    kw_openssl_free(crypto);
+    provider_free(crypto);
 }
 
 /* Takes until a pool is empty, gives all back, and can take as many again. */
@@ -284,7 +345,7 @@ static void pools_are_bounded(void **state)
     }
     assert_true(counts[0] > 0);
     assert_int_equal(counts[0], counts[1]);
-    kw_openssl_free(crypto);
+    provider_free(crypto);
 }
 
 static void random_is_random(void **state)
@@ -298,14 +359,110 @@ static void random_is_random(void **state)
     assert_memory_not_equal(a, b, sizeof a);
 }
 
-int main(void)
+static void objects_may_be_null(void **state)
 {
-    const struct CMUnitTest tests[] = {
+    struct kw_crypto *crypto = provider();
+
+    (void)state;
+    crypto->ops->digest_free(NULL);
+    crypto->ops->aead_free(NULL);
+    crypto->ops->mask_free(NULL);
+    crypto->ops->kx_free(NULL);
+    crypto->ops->identity_free(NULL);
+    provider_free(crypto);
+}
+
+/* A scenario with every kind of operation, as a stand-in for a handshake. */
+static enum kw_status scenario(struct kw_crypto *crypto)
+{
+    uint8_t share[KW_KX_SHARE_MAX], answer[KW_KX_SHARE_MAX], digest[KW_DIGEST_MAX], tag[KW_TAG_LEN];
+    uint8_t key[KW_KEY_MAX] = {1}, body[16] = {2}, nonce[KW_NONCE_LEN] = {3};
+    struct kw_identity *identity = NULL;
+    struct kw_aead_key *aead = NULL;
+    struct kw_kx *kx = NULL;
+    struct kw_secret secret;
+    size_t share_len = 0, answer_len = 0;
+    enum kw_verdict verdict;
+    enum kw_status status = crypto->ops->identity_new(crypto, today, &identity);
+
+    if (status == KW_OK)
+        status = crypto->ops->kx_offer(crypto, KW_GROUP_X25519, &kx, share, &share_len);
+    if (status == KW_OK)
+        status =
+            crypto->ops->kx_answer(crypto, KW_GROUP_X25519, (struct kw_bytes){share, share_len},
+                                   answer, &answer_len, &secret, &verdict);
+    if (status == KW_OK)
+        status =
+            crypto->ops->kx_finish(kx, (struct kw_bytes){answer, answer_len}, &secret, &verdict);
+    if (status == KW_OK)
+        status = kw_crypto_hash(crypto, KW_SHA256, (struct kw_bytes){share, share_len}, digest);
+    if (status == KW_OK)
+        status = crypto->ops->aead_new(crypto, KW_AES_128_GCM, key, true, &aead);
+    if (status == KW_OK)
+        status =
+            crypto->ops->aead_seal(aead, nonce, (struct kw_bytes){NULL, 0}, body, sizeof body, tag);
+    crypto->ops->aead_free(aead);
+    crypto->ops->kx_free(kx);
+    crypto->ops->identity_free(identity);
+    return status;
+}
+
+static void faults_fire_once_each(void **state)
+{
+    struct kw_crypto *crypto = provider();
+    size_t n = 1;
+
+    (void)state;
+    for (;; n++) {
+        enum kw_status status;
+
+        faulty_crypto_arm(crypto, n, KW_ERR_MEMORY, false);
+        status = scenario(crypto);
+        CHECK(faulty_crypto_live(crypto) == 0, "leak when call %zu fails", n);
+        if (!faulty_crypto_fired(crypto)) {
+            assert_int_equal(status, KW_OK);
+            break;
+        }
+        CHECK(status == KW_ERR_MEMORY, "call %zu", n);
+    }
+    assert_int_equal(n, 10); /* nine calls */
+    provider_free(crypto);
+}
+
+static void toy_repeats_itself(void **state)
+{
+    uint8_t shares[2][KW_KX_SHARE_MAX];
+    size_t len;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct kw_crypto *crypto = toy_crypto_new(77);
+        struct kw_kx *kx;
+
+        assert_int_equal(
+            crypto->ops->kx_offer(crypto, KW_GROUP_X25519MLKEM768, &kx, shares[i], &len), KW_OK);
+        crypto->ops->kx_free(kx);
+        toy_crypto_free(crypto);
+    }
+    assert_memory_equal(shares[0], shares[1], len);
+}
+
+int main(int argc, char *argv[])
+{
+    const char *name = argc == 2 ? argv[1] : "openssl";
+    struct CMUnitTest tests[] = {
         cmocka_unit_test(hash_can_be_peeked), cmocka_unit_test(aead_detects_every_change),
         cmocka_unit_test(exchanges_agree),    cmocka_unit_test(bad_shares_are_malformed),
-        cmocka_unit_test(signatures_bind),    cmocka_unit_test(pools_are_bounded),
-        cmocka_unit_test(random_is_random),
+        cmocka_unit_test(signatures_bind),    cmocka_unit_test(objects_may_be_null),
+        cmocka_unit_test(random_is_random),   cmocka_unit_test(pools_are_bounded),
     };
 
+    if (strcmp(name, "toy") == 0) {
+        which = TOY;
+        tests[KW_ARRAY_LEN(tests) - 1] = (struct CMUnitTest)cmocka_unit_test(toy_repeats_itself);
+    } else if (strcmp(name, "faulty") == 0) {
+        which = FAULTY;
+        tests[KW_ARRAY_LEN(tests) - 1] = (struct CMUnitTest)cmocka_unit_test(faults_fire_once_each);
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

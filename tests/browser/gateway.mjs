@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starts a keywheeld of our own and reads the console's address from its output.
+
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { endChild } from './browsers.mjs';
+
+const START_MS = 15000;
+let nextPort = 18080;
+
+// {origin, address, token, log(), stop()}
+export async function startGateway({ options = [] } = {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'kw-gateway-'));
+  const port = nextPort++;
+  const [program, ...fixed] = (process.env.KW_GATEWAY ?? 'keywheeld').split(' ');
+  const child = spawn(program, [...fixed, '--http', `127.0.0.1:${port}`, ...options], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let log = '';
+  const hear = (chunk) => (log += chunk);
+  child.stdout.on('data', hear);
+  child.stderr.on('data', hear);
+  const origin = `http://127.0.0.1:${port}`;
+  const until = Date.now() + START_MS;
+  for (;;) {
+    if (child.exitCode !== null) throw new Error(`the gateway ended with ${child.exitCode}:\n${log}`);
+    if (await fetch(`${origin}/`).then((answer) => answer.ok, () => false)) break;
+    if (Date.now() > until) {
+      await endChild(child);
+      throw new Error(`the gateway does not answer at ${origin}:\n${log}`);
+    }
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  const token = /#(?:token=)?([\w.~-]+)/.exec(log)?.[1] ?? process.env.KW_GATEWAY_TOKEN;
+  return {
+    origin,
+    token,
+    address: `${origin}/#token=${token}`,
+    child,
+    folder,
+    log: () => log,
+    async stop() {
+      await endChild(child);
+      rmSync(folder, { recursive: true, force: true });
+      return child.exitCode;
+    },
+  };
+}

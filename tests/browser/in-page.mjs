@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// What runs inside the page. Each function is sent there as text, so it may use nothing of this file but
+// what `lab` (installed by installLab) holds.
+
+export function installLab() {
+  const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+  // A tone that no microphone would make, as the microphone.
+  function toneStream(context, frequency) {
+    const oscillator = new OscillatorNode(context, { frequency });
+    const volume = new GainNode(context, { gain: 0.4 });
+    const out = context.createMediaStreamDestination();
+    oscillator.connect(volume).connect(out);
+    oscillator.start();
+    return out.stream;
+  }
+
+  // A picture that changes 30 times a second and whose left half says what it is.
+  function pictureTrack(colour) {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 240 });
+    const paint = canvas.getContext('2d');
+    let tick = 0;
+    setInterval(() => {
+      paint.fillStyle = colour;
+      paint.fillRect(0, 0, 160, 240);
+      paint.fillStyle = `hsl(${(tick += 7) % 360} 60% 50%)`;
+      paint.fillRect(160, 0, 160, 240);
+    }, 33);
+    return canvas.captureStream(30).getVideoTracks()[0];
+  }
+
+  // The loudest frequency that a stream carries, and how far it stands above the middle of the spectrum.
+  async function loudest(context, stream) {
+    const analyser = new AnalyserNode(context, { fftSize: 16384, smoothingTimeConstant: 0 });
+    const source = context.createMediaStreamSource(stream);
+    source.connect(analyser);
+    await sleep(800);
+    const bins = new Float32Array(analyser.frequencyBinCount);
+    analyser.getFloatFrequencyData(bins);
+    source.disconnect();
+    let best = 1;
+    for (let i = 1; i < bins.length; i++) if (bins[i] > bins[best]) best = i;
+    const sorted = Float32Array.from(bins).sort();
+    return { frequency: (best * context.sampleRate) / analyser.fftSize, peak: bins[best], above: bins[best] - sorted[sorted.length >> 1] };
+  }
+
+  // The mean colour of the left half of a picture that came back.
+  async function leftColour(stream) {
+    const video = Object.assign(document.createElement('video'), { muted: true, playsInline: true, srcObject: stream });
+    await video.play();
+    await sleep(500);
+    const canvas = Object.assign(document.createElement('canvas'), { width: 32, height: 24 });
+    const paint = canvas.getContext('2d', { willReadFrequently: true });
+    paint.drawImage(video, 0, 0, 32, 24);
+    const pixels = paint.getImageData(2, 2, 10, 20).data;
+    const mean = [0, 0, 0];
+    for (let i = 0; i < pixels.length; i++) if (i % 4 < 3) mean[i % 4] += (4 * pixels[i]) / pixels.length;
+    return { width: video.videoWidth, height: video.videoHeight, mean };
+  }
+
+  const plain = (report) => [...report.values()].map((entry) => ({ ...entry }));
+
+  window.lab = { sleep, toneStream, pictureTrack, loudest, leftColour, plain };
+}
+
+// A call with a tone (and a picture), watched for some seconds. Everything it returns is plain data.
+export async function callWithTone({ token, frequency, seconds, video, family, settleMs = 1000 }) {
+  const { KeywheelCall } = await import('/keywheel.js');
+  const context = new AudioContext();
+  await context.resume();
+  const stream = lab.toneStream(context, frequency);
+  if (video) stream.addTrack(lab.pictureTrack('rgb(200, 30, 30)'));
+
+  // Only candidates of one family reach the browser when the test asks for it.
+  const foreign = family === 6 ? /^a=candidate:\S+ \d+ udp \d+ \d+\.\d+\.\d+\.\d+ .*\r\n/gim : null;
+  const ask = async (...args) => {
+    const answer = await fetch(...args);
+    if (!foreign || !(answer.headers.get('Content-Type') ?? '').includes('application/sdp')) return answer;
+    return new Response((await answer.text()).replace(foreign, ''), { status: answer.status, headers: answer.headers });
+  };
+
+  const call = new KeywheelCall({ url: '/v1/calls', token, stream, fetch: ask });
+  const states = [];
+  call.addEventListener('state', ({ detail }) => states.push([detail.state, Math.round(performance.now())]));
+  const began = performance.now();
+  try {
+    await call.start();
+    const firstPacketMs = call.timing.firstPacket - began;
+    await lab.sleep(settleMs);
+    const before = await call.stats();
+    await lab.sleep(seconds * 1000);
+    const after = await call.stats();
+    const described = await call.describe();
+    const report = lab.plain(await call.current.pc.getStats());
+    const tone = await lab.loudest(context, call.current.remote);
+    const picture = video ? await lab.leftColour(call.current.remote) : null;
+    return { firstPacketMs, states, before, after, described, report, tone, picture, offer: call.current.pc.localDescription.sdp, answer: call.current.answer };
+  } catch (error) {
+    return { error: `${error.code ?? error.name}: ${error.message}`, rule: error.rule, states };
+  } finally {
+    await call.stop();
+    await context.close();
+  }
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// One browser against keywheeld: in-namespace node suite.mjs BROWSER
+
+import assert from 'node:assert/strict';
+import { launch, stopSound } from './browsers.mjs';
+import { startGateway } from './gateway.mjs';
+import { callWithTone, installLab } from './in-page.mjs';
+import { finish, note, step } from './tap.mjs';
+
+const name = process.argv[2];
+const only = process.argv[3] && new RegExp(process.argv[3]);
+const TONE = 1234;
+const SECONDS = 10;
+
+async function openPage(browser, address) {
+  const page = await browser.newPage();
+  await page.goto(address);
+  await page.evaluate(installLab);
+  await page.click('h1'); // a gesture, as a person would make
+  return page;
+}
+
+async function makeCall(browser, gateway, options) {
+  const page = await openPage(browser, gateway.origin + '/');
+  try {
+    const result = await page.evaluate(callWithTone, { token: gateway.token, frequency: TONE, seconds: SECONDS, ...options });
+    assert.equal(result.error, undefined, `${result.error} ${JSON.stringify(result.states)}\n${gateway.log()}`);
+    return result;
+  } finally {
+    await page.close();
+  }
+}
+
+export function checkMedia(result, seconds) {
+  const { before, after } = result;
+  const sent = after.totals.packetsSent - before.totals.packetsSent;
+  const received = after.totals.packetsReceived - before.totals.packetsReceived;
+  note(`${sent} packets sent, ${received} received in ${seconds} s, lost ${after.totals.packetsLost}, round trip ${after.generation.roundTripMs} ms`);
+  assert.ok(sent > seconds * 45, `${sent} packets sent in ${seconds} s`);
+  assert.ok(received > seconds * 45, `${received} packets received in ${seconds} s`);
+  assert.equal(after.totals.packetsLost, 0);
+  assert.ok(Math.abs(result.tone.frequency - TONE) < 8 && result.tone.above > 30, `the tone: ${JSON.stringify(result.tone)}`);
+}
+
+const { browser, version, close } = await launch(name);
+note(version);
+
+// Each step has a gateway of its own, so that no step depends on what another left behind.
+async function withGateway(title, options, run) {
+  if (only && !only.test(title)) return;
+  await step(`${name}: ${title}`, async () => {
+    const gateway = await startGateway({ options });
+    try {
+      await run(gateway);
+    } finally {
+      await gateway.stop();
+    }
+  });
+}
+
+await withGateway('call', [], async (gateway) => {
+  const result = await makeCall(browser, gateway, {});
+  note(`first packet back ${result.firstPacketMs.toFixed(0)} ms after the start; ${JSON.stringify(result.states)}`);
+  checkMedia(result, SECONDS);
+});
+
+await withGateway('IPv6 alone', [], async (gateway) => {
+  const result = await makeCall(browser, gateway, { family: 6, seconds: 3 });
+  assert.match(result.after.generation.remoteAddress, /:/);
+  checkMedia(result, 3);
+});
+
+await withGateway('video', [], async (gateway) => {
+  const result = await makeCall(browser, gateway, { video: true, seconds: 4 });
+  checkMedia(result, 4);
+  const picture = result.report.find((entry) => entry.type === 'inbound-rtp' && entry.kind === 'video');
+  note(`${picture.framesDecoded} frames decoded, ${picture.keyFramesDecoded} key frames; ${JSON.stringify(result.picture)}`);
+  assert.ok(picture.framesDecoded > 60, `${picture.framesDecoded} frames decoded`);
+  const [red, green, blue] = result.picture.mean;
+  assert.ok(red > 150 && green < 80 && blue < 80, `the left half came back as ${result.picture.mean}`);
+});
+
+await withGateway('console, by a click', [], async (gateway) => {
+  const page = await browser.newPage();
+  try {
+    await page.setViewport({ width: 1080, height: 1000 });
+    await page.goto(gateway.address);
+    await page.click('#call');
+    await page.waitForFunction(() => document.getElementById('status').dataset.state === 'live', { timeout: 20000 });
+    await page.waitForFunction(() => document.getElementById('sent').textContent !== '–', { timeout: 20000 });
+    await new Promise((done) => setTimeout(done, 4000));
+    const shown = await page.evaluate(() => Object.fromEntries([...document.querySelectorAll('dd, dd code')].filter((e) => e.id).map((e) => [e.id, e.textContent])));
+    note(JSON.stringify(shown));
+    if (process.env.KW_PICTURES) await page.screenshot({ path: `${process.env.KW_PICTURES}/console-${name}.png` });
+    await page.click('#call');
+    await page.waitForFunction(() => document.getElementById('status').dataset.state === 'idle', { timeout: 5000 });
+  } finally {
+    await page.close();
+  }
+});
+
+await close();
+await stopSound();
+finish();
+process.exit();

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+// The console: one call, made by a click, and what is known about it.
+
+import { KeywheelCall } from './keywheel.js';
+import { Meter } from './meter.js';
+import { STATES, byteCount, dtlsName, duration, failureWords, microphoneError, milliseconds, whole } from './words.js';
+
+const at = (id) => document.getElementById(id);
+const DASH = '–';
+const REFRESH_MS = 1000;
+
+let token = takeToken();
+let call = null;
+let stream = null;
+let sound = null;
+let meters = {};
+let timer = 0;
+let busy = false;
+
+// The token comes in the fragment, which no server and no log ever sees, and leaves the address bar at once.
+function takeToken() {
+  const fragment = decodeURIComponent(location.hash.slice(1));
+  const fresh = new URLSearchParams(fragment).get('token') ?? (fragment.includes('=') ? '' : fragment);
+  if (fresh) {
+    sessionStorage.setItem('token', fresh);
+    history.replaceState(null, '', location.pathname);
+  }
+  return fresh || sessionStorage.getItem('token') || '';
+}
+
+function show(id, text) {
+  const element = at(id);
+  const value = text === undefined || text === null || text === '' ? DASH : String(text);
+  if (element.textContent !== value) element.textContent = value;
+}
+
+function enter(state) {
+  const pill = at('status');
+  pill.dataset.state = state;
+  show('status', STATES[state] ?? state);
+  const isActive = !['idle', 'ended', 'failed'].includes(state);
+  const button = at('call');
+  button.textContent = isActive ? (state === 'live' || state === 'reconnecting' ? 'Stop' : 'Cancel') : 'Start call';
+  button.toggleAttribute('data-active', isActive);
+  at('rotate').disabled = state !== 'live';
+  at('video').disabled = isActive;
+}
+
+function fail(error) {
+  const { title, words, detail } = failureWords(error);
+  show('failure-title', title);
+  at('failure-words').textContent = words;
+  at('failure-detail').textContent = detail;
+  at('failure').hidden = false;
+  at('token-form').hidden = error.code !== 'unauthorized';
+  enter('failed');
+}
+
+async function openMicrophone() {
+  if (!navigator.mediaDevices?.getUserMedia) throw Object.assign(new Error(''), { code: 'not-secure' });
+  try {
+    return await navigator.mediaDevices.getUserMedia({
+      audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
+      video: at('video').checked ? { width: { ideal: 640 }, height: { ideal: 360 } } : false,
+    });
+  } catch (error) {
+    throw microphoneError(error);
+  }
+}
+
+async function start() {
+  at('failure').hidden = true;
+  enter('asking');
+  busy = true;
+  try {
+    stream = await openMicrophone();
+    if (!busy) return release();
+    sound = new AudioContext();
+    meters.sent = new Meter(sound, stream);
+    call = new KeywheelCall({ url: '/v1/calls', token, stream });
+    listenTo(call);
+    draw();
+    await call.start();
+  } catch (error) {
+    if (busy && error.code !== 'closed') fail(error);
+    release();
+  }
+}
+
+function listenTo(current) {
+  current.addEventListener('state', ({ detail }) => {
+    if (detail.state !== 'ended') enter(detail.state);
+  });
+  current.addEventListener('stream', ({ detail }) => {
+    meters.heard?.stop();
+    meters.heard = new Meter(sound, detail.stream);
+    const picture = at('picture');
+    picture.hidden = detail.stream.getVideoTracks().length === 0;
+    if (!picture.hidden) picture.srcObject = detail.stream;
+    show('headline', 'You are talking through Keywheel.');
+  });
+  current.addEventListener('blocked', ({ detail }) => {
+    at('unblock').hidden = false;
+    at('unblock').onclick = () => detail.audio.play().then(() => (at('unblock').hidden = true));
+  });
+  current.addEventListener('rotating', () => (at('rotate').disabled = true));
+  current.addEventListener('rotated', ({ detail }) => {
+    at('rotate').disabled = current.state !== 'live';
+    addRotation(detail);
+  });
+  current.addEventListener('rotationfailed', ({ detail }) => {
+    at('rotate').disabled = current.state !== 'live';
+    addFailedRotation(detail);
+  });
+  current.addEventListener('newcall', () => note('The gateway was restarted; this is a new call.'));
+  current.addEventListener('ended', ({ detail }) => {
+    if (detail.error) fail(detail.error);
+    else enter('idle');
+    release();
+  });
+}
+
+// Everything that a call held, whoever ended it.
+function release() {
+  busy = false;
+  clearInterval(timer);
+  for (const meter of Object.values(meters)) meter.stop();
+  meters = {};
+  for (const track of stream?.getTracks() ?? []) track.stop();
+  sound?.close();
+  stream = sound = call = null;
+  at('picture').hidden = true;
+  at('picture').srcObject = null;
+  at('unblock').hidden = true;
+  showLevel('sent-level', 0);
+  showLevel('heard-level', 0);
+  show('headline', 'Speak, and hear yourself through the gateway.');
+}
+
+function toggle() {
+  if (!busy) return start();
+  const current = call;
+  if (current) return current.stop();
+  enter('idle');
+  busy = false; // the microphone's answer is still to come, and will be let go
+}
+
+function line(list, className) {
+  if (list.firstElementChild?.classList.contains('quiet')) list.replaceChildren();
+  const item = document.createElement('li');
+  if (className) item.className = className;
+  const time = document.createElement('time');
+  time.dateTime = new Date().toISOString();
+  time.textContent = new Date().toLocaleTimeString();
+  item.append(time);
+  list.prepend(item);
+  return item;
+}
+
+function note(text, className) {
+  const words = document.createElement('span');
+  words.textContent = text;
+  line(at('rotations'), className).append(words);
+}
+
+function addRotation(record) {
+  const lost = record.lost === 0 ? 'nothing lost' : `${record.lost} packets lost`;
+  note(`Generation ${record.generation} (${record.reason}): new keys after ${milliseconds(record.connectMs)}, heard after ${milliseconds(record.switchMs)}, ${lost}.`);
+}
+
+function addFailedRotation({ error, retryMs }) {
+  const again = retryMs ? ` Another attempt in ${duration(retryMs)}.` : '';
+  note(`${failureWords(error).title} The old keys go on.${again}`, 'failed');
+}
+
+function showLevel(id, level) {
+  const percent = Math.round(100 * level);
+  at(id).firstElementChild.style.transform = `translateX(${percent - 100}%)`;
+  at(id).setAttribute('aria-valuenow', percent);
+}
+
+// The needle moves with the picture, the figures once a second.
+function draw() {
+  timer = setInterval(refresh, REFRESH_MS);
+  const ring = at('level-ring');
+  const frame = () => {
+    if (!meters.sent) return ring.setAttribute('stroke-width', '0');
+    const heard = meters.heard?.read() ?? 0;
+    showLevel('sent-level', meters.sent.read());
+    showLevel('heard-level', heard);
+    ring.setAttribute('stroke-width', (6 + 22 * heard).toFixed(1));
+    requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
+}
+
+// The gateway's word where it has one; the browser's otherwise.
+async function refresh() {
+  const current = call;
+  if (!current?.current) return;
+  const [here, there] = await Promise.all([current.stats(), current.describe().catch(() => null)]);
+  if (call !== current || !here.generation) return;
+  const ours = here.generation;
+  const theirs = generationOf(there, ours.number);
+  showKeys(ours, theirs, there);
+  showNegotiated(ours, theirs);
+  show('sent', whole(here.totals.packetsSent));
+  show('received', whole(here.totals.packetsReceived));
+  show('lost', whole(here.totals.packetsLost));
+  show('round-trip', milliseconds(ours.roundTripMs ?? theirs?.round_trip_ms));
+  showFingerprints(ours, theirs);
+}
+
+function generationOf(there, number) {
+  const list = there?.generations ?? [];
+  return list.find((one) => one.number === number) ?? list.find((one) => one.state === 'current');
+}
+
+function showKeys(ours, theirs, there) {
+  const age = theirs?.age_ms ?? ours.ageMs;
+  const due = theirs?.due_in_ms;
+  show('generation', ours.number);
+  show('age', duration(age));
+  show('due', due === undefined ? undefined : due > 0 ? `in ${duration(due)}` : 'now');
+  show('key-bytes', byteCount(theirs?.bytes ?? ours.bytesSent + ours.bytesReceived));
+  const limit = there?.policy?.rotation_ms ?? 3600000;
+  const turned = Math.min(100, (100 * age) / limit);
+  const arc = at('age-arc');
+  arc.setAttribute('stroke-dasharray', `${Math.max(turned, 0.5).toFixed(2)} 100`);
+}
+
+function showNegotiated(ours, theirs) {
+  const version = dtlsName(ours.dtlsVersion ?? theirs?.dtls_version);
+  show('dtls', version);
+  show('suite', ours.dtlsCipher ?? theirs?.suite);
+  show('group', theirs?.group ?? ours.dtlsGroup);
+  show('srtp', (ours.srtpCipher ?? theirs?.srtp_profile)?.replace(/^SRTP_/, ''));
+}
+
+function showFingerprints(ours, theirs) {
+  show('local-print', ours.localFingerprint);
+  show('remote-print', ours.remoteFingerprint);
+  const same = (a, b) => a && b && a.toUpperCase().endsWith(b.toUpperCase().replace(/^SHA-256 /, ''));
+  const agreed = same(theirs?.peer_fingerprint, ours.localFingerprint) && same(theirs?.local_fingerprint, ours.remoteFingerprint);
+  at('agreement').textContent = agreed ? 'Both ends name the same two certificates.' : '';
+}
+
+at('call').addEventListener('click', toggle);
+at('rotate').addEventListener('click', () => call?.rotate({ reason: 'operator' }).catch(() => {}));
+at('token-form').addEventListener('submit', (event) => {
+  event.preventDefault();
+  token = at('token').value.trim();
+  sessionStorage.setItem('token', token);
+  at('token').value = '';
+  at('token-form').hidden = true;
+  at('failure').hidden = true;
+});
+at('token-form').hidden = token !== '';
+addEventListener('hashchange', () => {
+  token = takeToken();
+  at('token-form').hidden = token !== '';
+});
+addEventListener('pagehide', () => call?.stop());
+enter('idle');

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * unreachable  the gateway does not answer          unauthorized  no token, or a wrong one
+ * refused      the policy or the request's rules    busy          full or too often; retryMs says when
+ * gone         the gateway does not know the call   gateway       the gateway failed
+ * no-path      no candidate pair works              no-media      connected, but nothing came back
+ * conflict     another change is under way          unsupported   this method does not exist here
+ * ended        the gateway ended the call           closed        the call was ended here
+ */
+export type KeywheelErrorCode =
+  | 'unreachable' | 'unauthorized' | 'refused' | 'busy' | 'gone' | 'gateway'
+  | 'no-path' | 'no-media' | 'conflict' | 'unsupported' | 'ended' | 'closed';
+
+export class KeywheelError extends Error {
+  code: KeywheelErrorCode;
+  status?: number;
+  /** The policy rule that refused. */
+  rule?: string;
+  retryMs?: number;
+}
+
+export type KeywheelState =
+  | 'new' | 'starting' | 'connecting' | 'connected' | 'live' | 'reconnecting' | 'ended';
+
+export interface KeywheelOptions {
+  /** Where a call is made: ORIGIN/v1/calls. */
+  url: string;
+  /** Bearer token; travels in a header only. */
+  token?: string;
+  /** The tracks to send; they stay yours and are not stopped at the end. */
+  stream: MediaStream;
+  configuration?: RTCConfiguration;
+  /** Makes the audio element of a generation; by default one outside the document. */
+  createAudio?: () => HTMLAudioElement;
+  /** Rotate whenever the gateway says it is due, and try again after a failure. Default true. */
+  automatic?: boolean;
+  fetch?: typeof fetch;
+}
+
+export interface KeywheelRotation {
+  generation: number;
+  method: 'parallel';
+  reason: string;
+  /** Milliseconds since 1970 when the new keys took over. */
+  at: number;
+  /** From the decision to ICE and DTLS done. */
+  connectMs: number;
+  /** From the decision to hearing the new generation. */
+  switchMs: number;
+  /** Packets that the old generation never received, over its whole life. */
+  lost: number;
+}
+
+export interface KeywheelTotals {
+  packetsSent: number;
+  packetsReceived: number;
+  packetsLost: number;
+  bytesSent: number;
+  bytesReceived: number;
+}
+
+export interface KeywheelGenerationStats extends KeywheelTotals {
+  number: number;
+  state: 'negotiating' | 'current' | 'previous' | 'closed';
+  since: number | null;
+  ageMs: number;
+  /** As getStats() says them; undefined where a browser does not. */
+  dtlsVersion?: string;
+  dtlsCipher?: string;
+  dtlsGroup?: string;
+  srtpCipher?: string;
+  localFingerprint?: string;
+  remoteFingerprint?: string;
+  localAddress?: string;
+  remoteAddress?: string;
+  roundTripMs?: number;
+  jitterMs?: number;
+}
+
+export interface KeywheelEvents {
+  state: CustomEvent<{ state: KeywheelState; error?: KeywheelError | null }>;
+  track: CustomEvent<{ generation: number; track: MediaStreamTrack; stream: MediaStream }>;
+  /** From now on this stream is what is played; show its video. */
+  stream: CustomEvent<{ generation: number; stream: MediaStream }>;
+  /** The gateway asks for new keys. */
+  due: CustomEvent<{ generation?: number; reason?: string }>;
+  rotating: CustomEvent<{ generation: number; reason: string; method: 'parallel' }>;
+  rotated: CustomEvent<KeywheelRotation>;
+  /** The gateway sends with the new keys. */
+  switched: CustomEvent<Record<string, unknown>>;
+  /** The old keys go on; retryMs is absent when nothing is tried by itself. */
+  rotationfailed: CustomEvent<{ error: KeywheelError; retryMs?: number }>;
+  /** The browser wants a gesture before it plays; call audio.play() from one. */
+  blocked: CustomEvent<{ audio: HTMLAudioElement }>;
+  /** The gateway had forgotten the call; this is another one, with generation 0. */
+  newcall: CustomEvent<Record<string, never>>;
+  ended: CustomEvent<{ error: KeywheelError | null }>;
+}
+
+export class KeywheelCall extends EventTarget {
+  constructor(options: KeywheelOptions);
+  readonly state: KeywheelState;
+  /** The call's own address, once there is one. */
+  readonly resource: string | null;
+  readonly rotations: KeywheelRotation[];
+  /** performance.now() of the start and of the first packet that came back. */
+  readonly timing: { started?: number; firstPacket?: number };
+  start(): Promise<this>;
+  rotate(options?: { reason?: string; method?: 'parallel' }): Promise<KeywheelRotation>;
+  stop(): Promise<void>;
+  stats(): Promise<{ totals: KeywheelTotals; generation: KeywheelGenerationStats | null }>;
+  /** The gateway's JSON about this call (docs/http-api.md). */
+  describe(): Promise<any>;
+  addEventListener<K extends keyof KeywheelEvents>(type: K, listener: (event: KeywheelEvents[K]) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: boolean | AddEventListenerOptions): void;
+}

@@ -1,0 +1,599 @@
+// SPDX-License-Identifier: Apache-2.0
+// A call through a Keywheel gateway whose keys rotate while it lasts.
+//
+// A call holds generations; each is one RTCPeerConnection, so one DTLS handshake and one set of SRTP keys.
+// Rotation is: make the next generation while the current one carries media, send the same tracks on both,
+// wait until the next one plays, swap what is heard, close the old one. A rotation that fails costs nothing:
+// the old generation goes on and another attempt follows.
+//
+// Playing: every generation has an <audio> element of its own. The next one plays muted until it is ready,
+// then the two swap `muted`; any other way leaves a hole in one browser or the other.
+
+const RETRY_MS = [1000, 2000, 4000, 8000, 15000, 30000];
+const CONNECT_MS = 15000; // ICE and DTLS on a slow network; beyond it there is no path
+const MEDIA_MS = 8000; // a connected generation that carries nothing for so long has failed
+const OVERLAP_MS = 1500; // old packets still under way, and the jitter buffer behind them
+const SWITCH_MS = 5000; // how long the gateway may take to say that it has switched too
+const PATH_GRACE_MS = 2500; // "disconnected" often heals by itself
+const GIVE_UP_MS = 60000; // without a path or a gateway for so long: the call is over
+
+/** What went wrong, by a name that a page can put into words. */
+export class KeywheelError extends Error {
+  constructor(code, message, details = {}) {
+    super(message);
+    this.name = 'KeywheelError';
+    this.code = code; // see keywheel.d.ts
+    Object.assign(this, details);
+  }
+}
+
+const sleep = (ms, signal) =>
+  new Promise((done) => {
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener('abort', () => (clearTimeout(timer), done()), { once: true });
+  });
+
+function deadline(promise, ms, error) {
+  let timer;
+  const late = new Promise((_, fail) => (timer = setTimeout(() => fail(error()), ms)));
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+// RFC 8288, as far as a gateway writes it: <target>; rel="name"
+function linksOf(response, base) {
+  const links = new Map();
+  for (const [, target, rest] of (response.headers.get('Link') ?? '').matchAll(/<([^>]*)>([^<]*)/g)) {
+    const rel = /;\s*rel="?([^";,]+)"?/i.exec(rest);
+    if (rel) for (const name of rel[1].split(/\s+/)) links.set(name.replace(/^.*[:#/]/, ''), new URL(target, base).href);
+  }
+  return links;
+}
+
+// The words of RFC 9457 when there are any, and a name for the kind of refusal.
+async function refusal(response) {
+  let problem = {};
+  try {
+    problem = await response.json();
+  } catch {
+    // Not JSON: the status has to do.
+  }
+  const codes = { 401: 'unauthorized', 403: 'refused', 404: 'gone', 409: 'conflict', 422: 'refused', 429: 'busy', 503: 'busy' };
+  const code = codes[response.status] ?? (response.status < 500 ? 'refused' : 'gateway');
+  const retry = Number(response.headers.get('Retry-After'));
+  return new KeywheelError(code, problem.detail || problem.title || `The gateway answered ${response.status}.`, {
+    status: response.status,
+    rule: problem.rule,
+    retryMs: Number.isFinite(retry) && retry > 0 ? retry * 1000 : undefined,
+  });
+}
+
+function sdpValue(sdp, name) {
+  return new RegExp(`^a=${name}:(.*?)\\s*$`, 'm').exec(sdp)?.[1];
+}
+
+// RFC 8840: credentials, then candidates under the m-line they belong to.
+function fragmentOf(sdp, candidates, isLast) {
+  const lines = [`a=ice-ufrag:${sdpValue(sdp, 'ice-ufrag')}`, `a=ice-pwd:${sdpValue(sdp, 'ice-pwd')}`];
+  const media = /^m=.*$/m.exec(sdp)?.[0];
+  lines.push(media, `a=mid:${sdpValue(sdp, 'mid')}`);
+  for (const candidate of candidates) lines.push(`a=${candidate}`);
+  if (isLast) lines.push('a=end-of-candidates');
+  return lines.join('\r\n') + '\r\n';
+}
+
+// An answer with the credentials and candidates of a fragment in place of its own.
+function answerWith(answer, fragment) {
+  const ufrag = sdpValue(fragment, 'ice-ufrag');
+  const pwd = sdpValue(fragment, 'ice-pwd');
+  const candidates = fragment.match(/^a=candidate:.*$/gm) ?? [];
+  let isFirst = true;
+  return answer
+    .split(/\r?\n/)
+    .flatMap((line) => {
+      if (line.startsWith('a=ice-ufrag:')) return [`a=ice-ufrag:${ufrag}`];
+      if (line.startsWith('a=ice-pwd:')) return [`a=ice-pwd:${pwd}`];
+      if (candidates.length && (line.startsWith('a=candidate:') || line === 'a=end-of-candidates')) return [];
+      if (line.startsWith('a=mid:') && isFirst && candidates.length) {
+        isFirst = false;
+        return [line, ...candidates.map((candidate) => candidate.trim()), 'a=end-of-candidates'];
+      }
+      return [line];
+    })
+    .join('\r\n');
+}
+
+/** One handshake and what it carries. */
+class Generation {
+  constructor(call, number) {
+    this.call = call;
+    this.number = number;
+    this.state = 'negotiating';
+    this.since = null; // when its keys came to be
+    this.resource = null; // where its candidates are sent
+    this.etag = null;
+    this.answer = '';
+    this.remote = new MediaStream();
+    this.audio = call.createAudio();
+    this.audio.muted = true;
+    this.timing = { created: performance.now() };
+    this.pending = [];
+    this.gathered = false;
+    this.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', ...call.configuration });
+    this.pc.addEventListener('track', (event) => this.#addTrack(event.track));
+    this.pc.addEventListener('icecandidate', (event) => this.#addCandidate(event.candidate));
+    this.connected = new Promise((done, fail) => {
+      this.pc.addEventListener('connectionstatechange', () => {
+        if (this.pc.connectionState === 'connected') {
+          this.since ??= Date.now();
+          this.timing.connected ??= performance.now();
+          done();
+        } else if (this.pc.connectionState === 'failed') {
+          fail(new KeywheelError('no-path', 'No network path to the gateway works.'));
+        }
+        call.pathChanged(this);
+      });
+    });
+    this.connected.catch(() => {}); // whoever waits hears of it
+    for (const track of call.stream.getTracks()) {
+      this.pc.addTransceiver(track, { direction: 'sendrecv', streams: [call.stream] });
+    }
+  }
+
+  #addTrack(track) {
+    this.remote.addTrack(track);
+    if (track.kind === 'audio') {
+      this.audio.srcObject = this.remote;
+      this.audio.play().catch(() => this.call.emit('blocked', { audio: this.audio }));
+    }
+    this.call.emit('track', { generation: this.number, track, stream: this.remote });
+  }
+
+  #addCandidate(candidate) {
+    if (candidate?.candidate) this.pending.push(candidate.candidate);
+    else this.gathered = true;
+    this.sendCandidates();
+  }
+
+  // Trickle: what is known goes out in one PATCH; what appears meanwhile goes with the next.
+  async sendCandidates() {
+    if (!this.resource || this.sending || (!this.pending.length && !this.gathered)) return;
+    this.sending = true;
+    try {
+      while (this.pending.length || (this.gathered && !this.saidAll)) {
+        const candidates = this.pending.splice(0);
+        const isLast = this.gathered;
+        this.saidAll = isLast;
+        await this.patch(fragmentOf(this.pc.localDescription.sdp, candidates, isLast), this.etag);
+      }
+    } catch {
+      // The gateway learns our addresses from our checks as well; if there is no path, that is said elsewhere.
+    } finally {
+      this.sending = false;
+    }
+  }
+
+  patch(fragment, etag) {
+    return this.call.request('PATCH', this.resource, {
+      body: fragment,
+      headers: { 'Content-Type': 'application/trickle-ice-sdpfrag', ...(etag ? { 'If-Match': etag } : {}) },
+    });
+  }
+
+  /** Offer to the address, answer from it. Returns the response for its headers. */
+  async negotiate(address) {
+    await this.pc.setLocalDescription();
+    const response = await this.call.request('POST', address, {
+      body: this.pc.localDescription.sdp,
+      headers: { 'Content-Type': 'application/sdp', Accept: 'application/sdp' },
+    });
+    this.timing.answered = performance.now();
+    this.answer = await response.text();
+    this.number = Number(response.headers.get('Keywheel-Generation')) || this.number; // the gateway counts
+    this.resource = new URL(response.headers.get('Location') ?? this.call.resource ?? address, address).href;
+    this.etag = response.headers.get('ETag');
+    await this.pc.setRemoteDescription({ type: 'answer', sdp: this.answer });
+    this.sendCandidates();
+    return response;
+  }
+
+  /** New ICE credentials for the same keys: what a change of network needs. */
+  async restartPath() {
+    this.pending = [];
+    this.gathered = this.saidAll = false;
+    this.sending = true; // hold candidates back until the gateway knows the new credentials
+    let fragment;
+    try {
+      await this.pc.setLocalDescription(await this.pc.createOffer({ iceRestart: true }));
+      const response = await this.patch(fragmentOf(this.pc.localDescription.sdp, this.pending.splice(0), false), '*');
+      fragment = await response.text();
+      this.etag = response.headers.get('ETag') ?? this.etag;
+    } catch (error) {
+      if (this.pc.signalingState === 'have-local-offer') await this.pc.setLocalDescription({ type: 'rollback' });
+      throw error;
+    } finally {
+      this.sending = false;
+    }
+    this.answer = answerWith(this.answer, fragment);
+    await this.pc.setRemoteDescription({ type: 'answer', sdp: this.answer });
+    this.sendCandidates();
+  }
+
+  /** Resolves when media of this generation arrives and, for audio, plays. */
+  async carries() {
+    const receivers = this.pc.getReceivers().filter((receiver) => receiver.track);
+    const hasPacket = () => receivers.some((receiver) => receiver.getSynchronizationSources().length > 0 || !receiver.track.muted);
+    const until = performance.now() + MEDIA_MS;
+    while (!hasPacket()) {
+      if (this.state === 'closed') throw new KeywheelError('closed', 'The generation was closed.');
+      if (performance.now() > until) throw new KeywheelError('no-media', 'Connected, but no media came back.');
+      await sleep(5);
+    }
+    this.timing.firstPacket ??= performance.now();
+    if (!this.audio.srcObject) return;
+    const from = this.audio.currentTime;
+    while (!this.audio.paused && this.audio.currentTime === from && performance.now() < until) await sleep(10);
+  }
+
+  close() {
+    if (this.state === 'closed') return;
+    this.state = 'closed';
+    this.audio.pause();
+    this.audio.srcObject = null;
+    this.audio.remove();
+    this.pc.close();
+  }
+}
+
+/**
+ * A call. Events: state, track, stream, due, rotating, rotated, rotationfailed, blocked, newcall, ended.
+ * Each is a CustomEvent; keywheel.d.ts describes its detail.
+ */
+export class KeywheelCall extends EventTarget {
+  #abort = new AbortController();
+  #links = new Map();
+  #rotation = null;
+  #attempts = 0;
+  #repair = null;
+  #settled = { packetsSent: 0, packetsReceived: 0, packetsLost: 0, bytesSent: 0, bytesReceived: 0 };
+  #heardSwitch = new Map(); // generation number -> resolve
+
+  constructor({ url, token = '', stream, configuration = {}, createAudio, automatic = true, fetch: ask }) {
+    super();
+    this.url = new URL(url, globalThis.location?.href).href;
+    this.token = token;
+    this.stream = stream;
+    this.configuration = configuration;
+    this.automatic = automatic;
+    this.createAudio = createAudio ?? (() => Object.assign(new Audio(), { autoplay: true }));
+    this.fetch = ask ?? ((...args) => globalThis.fetch(...args));
+    this.state = 'new';
+    this.resource = null;
+    this.current = null;
+    this.next = null;
+    this.previous = null;
+    this.rotations = [];
+    this.timing = {};
+  }
+
+  emit(type, detail = {}) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  #enter(state, detail = {}) {
+    if (this.state === state || this.state === 'ended') return;
+    this.state = state;
+    this.emit('state', { state, ...detail });
+  }
+
+  /** One request with the token in its header, never in an address. */
+  async request(method, address, { body, headers = {}, keepalive = false } = {}) {
+    const signal = keepalive ? undefined : this.#abort.signal; // a farewell outlives the call
+    let response;
+    try {
+      response = await this.fetch(address, {
+        method, body, signal, keepalive, cache: 'no-store', credentials: 'omit', redirect: 'error',
+        headers: { ...(this.token ? { Authorization: `Bearer ${this.token}` } : {}), ...headers },
+      });
+    } catch (error) {
+      if (signal?.aborted) throw new KeywheelError('closed', 'The call was ended.');
+      throw new KeywheelError('unreachable', 'The gateway does not answer.', { cause: error });
+    }
+    if (!response.ok) throw await refusal(response);
+    return response;
+  }
+
+  /** Starts the call; resolves when media flows both ways. */
+  async start() {
+    if (this.state !== 'new') throw new KeywheelError('closed', 'A call is started once.');
+    this.timing.started = performance.now();
+    this.#enter('starting');
+    try {
+      await this.#open();
+    } catch (error) {
+      this.#finish(error);
+      throw error;
+    }
+    this.#listen();
+    return this;
+  }
+
+  async #open() {
+    const generation = new Generation(this, 1);
+    this.next = generation;
+    const response = await generation.negotiate(this.url);
+    this.resource = generation.resource;
+    this.#links = linksOf(response, this.url);
+    this.#enter('connecting');
+    await deadline(generation.connected, CONNECT_MS, () => new KeywheelError('no-path', 'No network path to the gateway works.'));
+    generation.state = 'current';
+    generation.audio.muted = false;
+    this.current = generation;
+    this.next = null;
+    this.#enter('connected');
+    await generation.carries();
+    this.timing.firstPacket ??= generation.timing.firstPacket;
+    this.#enter('live');
+    this.emit('stream', { generation: generation.number, stream: generation.remote });
+  }
+
+  /** New keys now. Resolves with the record of the rotation; joins one that is under way. */
+  rotate({ reason = 'operator', method = 'parallel' } = {}) {
+    if (method !== 'parallel') return Promise.reject(new KeywheelError('unsupported', `No method is called ${method}.`));
+    if (!this.current || this.state === 'ended') return Promise.reject(new KeywheelError('closed', 'There is no call.'));
+    this.#rotation ??= this.#rotateParallel(reason).finally(() => (this.#rotation = null));
+    return this.#rotation;
+  }
+
+  async #rotateParallel(reason) {
+    const old = this.current;
+    const next = new Generation(this, old.number + 1);
+    const began = performance.now();
+    this.next = next;
+    this.emit('rotating', { generation: next.number, reason, method: 'parallel' });
+    try {
+      const switched = new Promise((done) => this.#heardSwitch.set(next.number, done));
+      await next.negotiate(this.#links.get('generations') ?? `${this.resource}/generations`);
+      await deadline(next.connected, CONNECT_MS, () => new KeywheelError('no-path', 'The next generation found no path.'));
+      next.timing.ready = performance.now();
+      await next.carries();
+      next.audio.volume = old.audio.volume;
+      next.audio.muted = old.audio.muted;
+      old.audio.muted = true;
+      old.state = 'previous';
+      next.state = 'current';
+      this.current = next;
+      this.previous = old;
+      this.next = null;
+      this.#attempts = 0;
+      this.emit('stream', { generation: next.number, stream: next.remote });
+      const record = {
+        generation: next.number,
+        method: 'parallel',
+        reason,
+        at: Date.now(),
+        connectMs: next.timing.connected - began,
+        switchMs: performance.now() - began,
+        lost: 0,
+      };
+      await Promise.all([sleep(OVERLAP_MS, this.#abort.signal), Promise.race([switched, sleep(SWITCH_MS, this.#abort.signal)])]);
+      record.lost = await this.#retire(old);
+      this.rotations.push(record);
+      this.emit('rotated', record);
+      return record;
+    } catch (error) {
+      next.close();
+      if (this.next === next) this.next = null;
+      this.#failed(error, reason);
+      throw error;
+    } finally {
+      this.#heardSwitch.delete(next.number);
+    }
+  }
+
+  // Keeps the counts of a generation that goes; returns how many packets it missed.
+  async #retire(generation) {
+    const counts = await this.#countsOf(generation).catch(() => null);
+    if (counts) for (const name of Object.keys(this.#settled)) this.#settled[name] += counts[name];
+    generation.close();
+    if (this.previous === generation) this.previous = null;
+    return counts?.packetsLost ?? 0;
+  }
+
+  // The old keys go on; another attempt follows unless there is nothing left to rotate.
+  #failed(error, reason) {
+    if (this.state === 'ended' || error.code === 'closed') return;
+    const retryMs = error.retryMs ?? RETRY_MS[Math.min(this.#attempts++, RETRY_MS.length - 1)] * (0.8 + 0.4 * Math.random());
+    this.emit('rotationfailed', { error, retryMs: this.automatic ? retryMs : undefined });
+    if (!this.automatic || error.code === 'gone') return;
+    sleep(retryMs, this.#abort.signal).then(() => {
+      if (this.state !== 'ended' && !this.#rotation) this.rotate({ reason }).catch(() => {});
+    });
+  }
+
+  // The gateway's side of the wheel: a stream read with fetch, so that the token stays in a header.
+  async #listen() {
+    const resource = this.resource;
+    for (let attempt = 0; this.state !== 'ended' && this.resource === resource; attempt++) {
+      try {
+        const response = await this.request('GET', this.#links.get('events') ?? `${resource}/events`, {
+          headers: { Accept: 'text/event-stream' },
+        });
+        attempt = 0;
+        await this.#readEvents(response.body);
+      } catch (error) {
+        if (error.code === 'gone') return this.#callGone(resource);
+        if (error.code === 'refused' || error.code === 'unauthorized') return;
+      }
+      await sleep(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)], this.#abort.signal);
+    }
+  }
+
+  async #readEvents(body) {
+    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    let buffer = '';
+    try {
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) return;
+        buffer += value.replaceAll('\r', '');
+        for (let end; (end = buffer.indexOf('\n\n')) >= 0; buffer = buffer.slice(end + 2)) this.#hear(buffer.slice(0, end));
+        if (buffer.length > 65536) throw new KeywheelError('gateway', 'An event without an end.');
+      }
+    } finally {
+      reader.cancel().catch(() => {});
+    }
+  }
+
+  #hear(text) {
+    let type = 'message';
+    const data = [];
+    for (const line of text.split('\n')) {
+      if (line.startsWith('event:')) type = line.slice(6).trim();
+      else if (line.startsWith('data:')) data.push(line.slice(5).trimStart());
+    }
+    let detail = {};
+    try {
+      detail = data.length ? JSON.parse(data.join('\n')) : {};
+    } catch {
+      return; // a newer gateway may say what we cannot read
+    }
+    if (type === 'due') {
+      this.emit('due', detail);
+      if (this.automatic) this.rotate({ reason: detail.reason ?? 'due' }).catch(() => {});
+    } else if (type === 'rotated') {
+      this.#heardSwitch.get(detail.generation)?.();
+      this.emit('switched', detail);
+    } else if (type === 'closed' || type === 'ended') {
+      this.#finish(new KeywheelError('ended', detail.reason ?? 'The gateway ended the call.'));
+    }
+  }
+
+  /** A generation's connection changed; only the current one's matters to the call. */
+  pathChanged(generation) {
+    if (generation !== this.current || this.state === 'ended') return;
+    const state = generation.pc.connectionState;
+    if (state === 'connected') this.#enter('live');
+    else if (state === 'disconnected' || state === 'failed') this.#repair ??= this.#mend(generation).finally(() => (this.#repair = null));
+  }
+
+  // A path that broke: wait a moment, then new ICE credentials, until it works or the time is up.
+  async #mend(generation) {
+    const until = performance.now() + GIVE_UP_MS;
+    if (generation.pc.connectionState === 'disconnected') await sleep(PATH_GRACE_MS, this.#abort.signal);
+    const isBroken = () => this.state !== 'ended' && generation === this.current && generation.pc.connectionState !== 'connected';
+    let last = new KeywheelError('no-path', 'The network path broke and could not be mended.');
+    for (let attempt = 0; isBroken(); attempt++) {
+      this.#enter('reconnecting');
+      try {
+        await generation.restartPath();
+        for (let i = 0; i < 40 && isBroken(); i++) await sleep(100, this.#abort.signal);
+      } catch (error) {
+        last = error;
+        if (error.code === 'gone') return this.#callGone(this.resource);
+      }
+      if (performance.now() > until) return this.#finish(last);
+      if (isBroken()) await sleep(RETRY_MS[Math.min(attempt, 3)], this.#abort.signal);
+    }
+    if (this.state !== 'ended') this.#enter('live');
+  }
+
+  // The gateway does not know the call any more: it was restarted. A new call replaces it, and that is said.
+  async #callGone(resource) {
+    if (this.state === 'ended' || this.resource !== resource) return;
+    this.#enter('reconnecting');
+    this.resource = null;
+    for (const generation of [this.next, this.previous, this.current]) if (generation) await this.#retire(generation);
+    this.next = this.previous = this.current = null;
+    const until = performance.now() + GIVE_UP_MS;
+    for (let attempt = 0; this.state !== 'ended'; attempt++) {
+      try {
+        await this.#open();
+        this.emit('newcall', {});
+        return this.#listen();
+      } catch (error) {
+        this.next?.close();
+        const isFinal = error.code === 'unauthorized' || error.code === 'refused' || performance.now() > until;
+        if (isFinal) return this.#finish(error);
+        await sleep(error.retryMs ?? RETRY_MS[Math.min(attempt, 3)], this.#abort.signal);
+      }
+    }
+  }
+
+  /** Ends the call on both sides. */
+  async stop() {
+    await this.#finish(null);
+  }
+
+  // Whatever the reason, the gateway is told, unless it is the one that said so.
+  async #finish(error) {
+    if (this.state === 'ended') return;
+    const resource = this.resource ?? this.next?.resource;
+    this.#enter('ended', { error });
+    this.#abort.abort();
+    for (const generation of [this.next, this.previous, this.current]) generation?.close();
+    this.emit('ended', { error });
+    if (!resource || error?.code === 'gone' || error?.code === 'ended') return;
+    await this.request('DELETE', resource, { keepalive: true }).catch(() => {});
+  }
+
+  /** What the gateway knows of this call: its own JSON. */
+  async describe() {
+    return (await this.request('GET', this.resource, { headers: { Accept: 'application/json' } })).json();
+  }
+
+  async #countsOf(generation) {
+    const report = await generation.pc.getStats();
+    const counts = { packetsSent: 0, packetsReceived: 0, packetsLost: 0, bytesSent: 0, bytesReceived: 0 };
+    for (const entry of report.values()) {
+      if (entry.type === 'outbound-rtp') {
+        counts.packetsSent += entry.packetsSent ?? 0;
+        counts.bytesSent += (entry.bytesSent ?? 0) + (entry.headerBytesSent ?? 0);
+      } else if (entry.type === 'inbound-rtp') {
+        counts.packetsReceived += entry.packetsReceived ?? 0;
+        counts.packetsLost += entry.packetsLost ?? 0;
+        counts.bytesReceived += (entry.bytesReceived ?? 0) + (entry.headerBytesReceived ?? 0);
+      }
+    }
+    return counts;
+  }
+
+  /** What this browser knows: totals of the call, and the current generation in detail. */
+  async stats() {
+    const totals = { ...this.#settled };
+    const generation = this.current;
+    if (!generation) return { totals, generation: null };
+    for (const one of [generation, this.previous]) {
+      const counts = one && (await this.#countsOf(one).catch(() => null));
+      if (counts) for (const name of Object.keys(totals)) totals[name] += counts[name];
+    }
+    return { totals, generation: await this.#detailsOf(generation) };
+  }
+
+  async #detailsOf(generation) {
+    const entries = [...(await generation.pc.getStats()).values()];
+    const transport = entries.find((entry) => entry.type === 'transport') ?? {};
+    const byId = new Map(entries.map((entry) => [entry.id, entry]));
+    const pair = byId.get(transport.selectedCandidatePairId) ?? entries.find((entry) => entry.type === 'candidate-pair' && (entry.selected || (entry.nominated && entry.state === 'succeeded')));
+    const inbound = entries.find((entry) => entry.type === 'inbound-rtp' && entry.kind === 'audio') ?? {};
+    const remote = entries.find((entry) => entry.type === 'remote-inbound-rtp' && entry.kind === 'audio') ?? {};
+    const roundTrip = pair?.currentRoundTripTime ?? remote.roundTripTime;
+    const fingerprint = (id) => byId.get(id)?.fingerprint;
+    return {
+      number: generation.number,
+      state: generation.state,
+      since: generation.since,
+      ageMs: generation.since ? Date.now() - generation.since : 0,
+      dtlsVersion: transport.tlsVersion,
+      dtlsCipher: transport.dtlsCipher,
+      dtlsGroup: transport.tlsGroup,
+      srtpCipher: transport.srtpCipher,
+      localFingerprint: fingerprint(transport.localCertificateId) ?? sdpValue(generation.pc.localDescription?.sdp ?? '', 'fingerprint')?.split(' ').pop(),
+      remoteFingerprint: fingerprint(transport.remoteCertificateId) ?? sdpValue(generation.answer, 'fingerprint')?.split(' ').pop(),
+      localAddress: byId.get(pair?.localCandidateId)?.address,
+      remoteAddress: byId.get(pair?.remoteCandidateId)?.address,
+      roundTripMs: roundTrip === undefined ? undefined : roundTrip * 1000,
+      jitterMs: inbound.jitter === undefined ? undefined : inbound.jitter * 1000,
+      ...(await this.#countsOf(generation)),
+    };
+  }
+}
