@@ -132,7 +132,8 @@ function release() {
   at('picture').hidden = true;
   at('picture').srcObject = null;
   at('unblock').hidden = true;
-  at('sent-level').value = at('heard-level').value = 0;
+  showLevel('sent-level', 0);
+  showLevel('heard-level', 0);
   show('headline', 'Speak, and hear yourself through the gateway.');
 }
 
@@ -172,15 +173,22 @@ function addFailedRotation({ error, retryMs }) {
   note(`${failureWords(error).title} The old keys go on.${again}`, 'failed');
 }
 
+function showLevel(id, level) {
+  const percent = Math.round(100 * level);
+  at(id).firstElementChild.style.transform = `translateX(${percent - 100}%)`;
+  at(id).setAttribute('aria-valuenow', percent);
+}
+
 // The needle moves with the picture, the figures once a second.
 function draw() {
   timer = setInterval(refresh, REFRESH_MS);
   const ring = at('level-ring');
   const frame = () => {
     if (!meters.sent) return ring.setAttribute('stroke-width', '0');
-    at('sent-level').value = meters.sent.read();
-    at('heard-level').value = meters.heard?.read() ?? 0;
-    ring.setAttribute('stroke-width', String(6 + 22 * at('heard-level').value));
+    const heard = meters.heard?.read() ?? 0;
+    showLevel('sent-level', meters.sent.read());
+    showLevel('heard-level', heard);
+    ring.setAttribute('stroke-width', (6 + 22 * heard).toFixed(1));
     requestAnimationFrame(frame);
   };
   requestAnimationFrame(frame);
@@ -226,7 +234,7 @@ function showNegotiated(ours, theirs) {
   show('dtls', version);
   show('suite', ours.dtlsCipher ?? theirs?.suite);
   show('group', theirs?.group ?? ours.dtlsGroup);
-  show('srtp', ours.srtpCipher ?? theirs?.srtp_profile);
+  show('srtp', (ours.srtpCipher ?? theirs?.srtp_profile)?.replace(/^SRTP_/, ''));
 }
 
 function showFingerprints(ours, theirs) {

@@ -188,7 +188,8 @@ class Generation {
     });
     this.timing.answered = performance.now();
     this.answer = await response.text();
-    this.resource = new URL(response.headers.get('Location') ?? address, address).href;
+    this.number = Number(response.headers.get('Keywheel-Generation')) || this.number; // the gateway counts
+    this.resource = new URL(response.headers.get('Location') ?? this.call.resource ?? address, address).href;
     this.etag = response.headers.get('ETag');
     await this.pc.setRemoteDescription({ type: 'answer', sdp: this.answer });
     this.sendCandidates();
@@ -317,7 +318,7 @@ export class KeywheelCall extends EventTarget {
   }
 
   async #open() {
-    const generation = new Generation(this, 0);
+    const generation = new Generation(this, 1);
     this.next = generation;
     const response = await generation.negotiate(this.url);
     this.resource = generation.resource;

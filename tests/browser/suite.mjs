@@ -44,20 +44,61 @@ export function checkMedia(result, seconds) {
 
 const { browser, version, close } = await launch(name);
 note(version);
-const step2 = (title, run) => (!only || only.test(title) ? step(`${name}: ${title}`, run) : undefined);
 
-await step2('call', async () => {
-  const gateway = await startGateway();
+// Each step has a gateway of its own, so that no step depends on what another left behind.
+async function withGateway(title, options, run) {
+  if (only && !only.test(title)) return;
+  await step(`${name}: ${title}`, async () => {
+    const gateway = await startGateway({ options });
+    try {
+      await run(gateway);
+    } finally {
+      await gateway.stop();
+    }
+  });
+}
+
+await withGateway('call', [], async (gateway) => {
+  const result = await makeCall(browser, gateway, {});
+  note(`first packet back ${result.firstPacketMs.toFixed(0)} ms after the start; ${JSON.stringify(result.states)}`);
+  checkMedia(result, SECONDS);
+});
+
+await withGateway('IPv6 alone', [], async (gateway) => {
+  const result = await makeCall(browser, gateway, { family: 6, seconds: 3 });
+  assert.match(result.after.generation.remoteAddress, /:/);
+  checkMedia(result, 3);
+});
+
+await withGateway('video', [], async (gateway) => {
+  const result = await makeCall(browser, gateway, { video: true, seconds: 4 });
+  checkMedia(result, 4);
+  const picture = result.report.find((entry) => entry.type === 'inbound-rtp' && entry.kind === 'video');
+  note(`${picture.framesDecoded} frames decoded, ${picture.keyFramesDecoded} key frames; ${JSON.stringify(result.picture)}`);
+  assert.ok(picture.framesDecoded > 60, `${picture.framesDecoded} frames decoded`);
+  const [red, green, blue] = result.picture.mean;
+  assert.ok(red > 150 && green < 80 && blue < 80, `the left half came back as ${result.picture.mean}`);
+});
+
+await withGateway('console, by a click', [], async (gateway) => {
+  const page = await browser.newPage();
   try {
-    const result = await makeCall(browser, gateway, {});
-    note(JSON.stringify(result.after.generation, null, 1));
-    note(JSON.stringify(result.described));
-    note(`first packet back ${result.firstPacketMs.toFixed(0)} ms; ${JSON.stringify(result.states)}`);
-    checkMedia(result, SECONDS);
+    await page.setViewport({ width: 1080, height: 1000 });
+    await page.goto(gateway.address);
+    await page.click('#call');
+    await page.waitForFunction(() => document.getElementById('status').dataset.state === 'live', { timeout: 20000 });
+    await page.waitForFunction(() => document.getElementById('sent').textContent !== '–', { timeout: 20000 });
+    await new Promise((done) => setTimeout(done, 4000));
+    const shown = await page.evaluate(() => Object.fromEntries([...document.querySelectorAll('dd, dd code')].filter((e) => e.id).map((e) => [e.id, e.textContent])));
+    note(JSON.stringify(shown));
+    if (process.env.KW_PICTURES) await page.screenshot({ path: `${process.env.KW_PICTURES}/console-${name}.png` });
+    await page.click('#call');
+    await page.waitForFunction(() => document.getElementById('status').dataset.state === 'idle', { timeout: 5000 });
   } finally {
-    await gateway.stop();
+    await page.close();
   }
 });
+
 await close();
 await stopSound();
 finish();
