@@ -106,6 +106,7 @@ enum {
     KW_TAG_LEN = 16,        /* every AEAD here */
     KW_NONCE_LEN = 12,      /* every AEAD here */
     KW_MASK_LEN = 16,       /* one block of AES or the first bytes of a ChaCha20 block */
+    KW_SRTP_MAC_LEN = 20,   /* HMAC-SHA1 of the AES_CM exception, before truncation */
     KW_KX_SHARE_MAX = 1216, /* client share of X25519MLKEM768: 1184 + 32 */
     KW_SIGNATURE_MAX = 512, /* RSA 4096 inside an exception; ECDSA P-384 needs 104 */
     KW_CERT_MAX = 2048,     /* one self-signed end-entity certificate; browsers send 275..330 */
@@ -159,13 +160,28 @@ enum { KW_FINGERPRINT_TEXT_MAX = 8 + 3 * KW_DIGEST_MAX };
 KW_API KW_MUST_USE bool kw_fingerprint_parse(struct kw_bytes text, struct kw_fingerprint *ret);
 KW_API size_t kw_fingerprint_format(const struct kw_fingerprint *fingerprint, char *dst);
 
+/*
+ * One SRTP or SRTCP packet as its transform sees it. body is overwritten in place and is followed
+ * by at least KW_TAG_LEN bytes of room, which may be overwritten too; aad is followed by at least
+ * KW_TAG_LEN readable bytes. tag may lie right behind body.
+ */
+struct kw_packet {
+    uint8_t iv[16]; /* GCM: the first twelve bytes */
+    const uint8_t *aad;
+    size_t aad_len;
+    uint8_t *body;
+    size_t body_len;
+    uint8_t *tag; /* KW_TAG_LEN bytes; GCM only */
+};
+
 /* Opaque objects of a provider. Each belongs to the provider that made it. */
-struct kw_crypto;   /* the provider instance */
-struct kw_digest;   /* a running hash */
-struct kw_aead_key; /* one AEAD key, one direction */
-struct kw_mask_key; /* one record-number key (RFC 9147, section 4.2.3) */
-struct kw_kx;       /* a key exchange in flight on the offering side */
-struct kw_identity; /* our certificate and its private key */
+struct kw_crypto;     /* the provider instance */
+struct kw_digest;     /* a running hash */
+struct kw_aead_key;   /* one AEAD key, one direction */
+struct kw_mask_key;   /* one record-number key (RFC 9147, section 4.2.3) */
+struct kw_kx;         /* a key exchange in flight on the offering side */
+struct kw_identity;   /* our certificate and its private key */
+struct kw_packet_key; /* one session key of SRTP or SRTCP, one direction */
 
 /*
  * The operations of a provider. Rules for all:
@@ -215,6 +231,25 @@ struct kw_crypto_ops {
     enum kw_status (*mask)(struct kw_mask_key *key, const uint8_t sample[KW_MASK_LEN],
                            uint8_t dst[KW_MASK_LEN]);
     void (*mask_free)(struct kw_mask_key *key);
+
+    /*
+     * SRTP packets, for the kernel "evp" and for the AES_CM exception; NULL where a provider has
+     * none. auth_key (20 bytes) belongs to AES_CM only. verify() writes nothing; open() leaves
+     * nothing of the plaintext in body unless the verdict is KW_ACCEPT. crypt() is AES in counter
+     * mode both ways; mac() is HMAC-SHA1 over both parts.
+     */
+    enum kw_status (*packet_new)(struct kw_crypto *crypto, enum kw_srtp_profile profile,
+                                 const uint8_t *key, const uint8_t *auth_key, bool for_sealing,
+                                 struct kw_packet_key **ret);
+    enum kw_status (*packet_seal)(struct kw_packet_key *key, const struct kw_packet *packet);
+    enum kw_status (*packet_open)(struct kw_packet_key *key, const struct kw_packet *packet,
+                                  enum kw_verdict *verdict);
+    enum kw_status (*packet_verify)(struct kw_packet_key *key, const struct kw_packet *packet,
+                                    enum kw_verdict *verdict);
+    enum kw_status (*packet_crypt)(struct kw_packet_key *key, const struct kw_packet *packet);
+    enum kw_status (*packet_mac)(struct kw_packet_key *key, struct kw_bytes head,
+                                 struct kw_bytes tail, uint8_t dst[KW_SRTP_MAC_LEN]);
+    void (*packet_free)(struct kw_packet_key *key);
 
     /*
      * Key exchange, (EC)DH and KEM alike. The offering side makes a share and finishes with

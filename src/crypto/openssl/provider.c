@@ -82,6 +82,8 @@ enum kw_status kw_openssl_new(const struct kw_openssl_config *config, struct kw_
     if (status == KW_OK)
         status = cipher_part_init(ssl, config);
     if (status == KW_OK)
+        status = packet_part_init(ssl, config);
+    if (status == KW_OK)
         status = exchange_part_init(ssl, config);
     if (status == KW_OK)
         status = identity_part_init(ssl, config);
@@ -101,6 +103,7 @@ void kw_openssl_free(struct kw_crypto *crypto)
         return;
     identity_part_deinit(ssl);
     exchange_part_deinit(ssl);
+    packet_part_deinit(ssl);
     cipher_part_deinit(ssl);
     digest_part_deinit(ssl);
     OPENSSL_clear_free(ssl, sizeof *ssl);

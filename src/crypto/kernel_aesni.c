@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernel for CPUs with AES-NI and PCLMULQDQ: one block in a 128-bit register. Compiled with
+ * those instructions, so nothing here runs before kw_cpu_has_aesni() said yes. */
+#include "crypto/kernel_x86.h"
+
+enum { LANES = 1 };
+typedef __m128i vec;
+
+#define vec_clmul(a, b, parts) _mm_clmulepi64_si128(a, b, parts)
+
+KERNEL_INLINE vec vec_load(const uint8_t *from)
+{
+    return _mm_loadu_si128((const __m128i_u *)(const void *)from);
+}
+
+KERNEL_INLINE void vec_store(uint8_t *to, vec v)
+{
+    _mm_storeu_si128((__m128i_u *)(void *)to, v);
+}
+
+KERNEL_INLINE vec vec_xor(vec a, vec b)
+{
+    return _mm_xor_si128(a, b);
+}
+
+KERNEL_INLINE vec vec_and(vec a, vec b)
+{
+    return _mm_and_si128(a, b);
+}
+
+KERNEL_INLINE vec vec_add32(vec a, vec b)
+{
+    return _mm_add_epi32(a, b);
+}
+
+KERNEL_INLINE vec vec_aesenc(vec state, vec round_key)
+{
+    return _mm_aesenc_si128(state, round_key);
+}
+
+KERNEL_INLINE vec vec_aesenclast(vec state, vec round_key)
+{
+    return _mm_aesenclast_si128(state, round_key);
+}
+
+KERNEL_INLINE vec vec_spread(__m128i x)
+{
+    return x;
+}
+
+KERNEL_INLINE vec vec_low(__m128i x)
+{
+    return x;
+}
+
+KERNEL_INLINE vec vec_last(__m128i last, __m128i first)
+{
+    (void)first;
+    return last;
+}
+
+KERNEL_INLINE __m128i vec_get_first(vec v)
+{
+    return v;
+}
+
+KERNEL_INLINE __m128i vec_get_last(vec v)
+{
+    return v;
+}
+
+KERNEL_INLINE vec vec_lane_numbers(void)
+{
+    return _mm_setzero_si128();
+}
+
+KERNEL_INLINE vec vec_powers(const __m128i *power)
+{
+    return _mm_load_si128(power);
+}
+
+KERNEL_INLINE __m128i vec_fold(vec v)
+{
+    return v;
+}
+
+KERNEL_INLINE vec vec_reverse(vec v)
+{
+    return reverse_bytes(v);
+}
+
+#include "crypto/kernel_gcm.h"
+
+const struct kw_gcm kw_gcm_aesni[2] = KERNEL_ROWS;

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernel for CPUs with VAES and VPCLMULQDQ: two blocks in a 256-bit register. Compiled with
+ * those instructions, so nothing here runs before kw_cpu_has_vaes() said yes. */
+#include "crypto/kernel_x86.h"
+
+enum { LANES = 2 };
+typedef __m256i vec;
+
+#define vec_clmul(a, b, parts) _mm256_clmulepi64_epi128(a, b, parts)
+
+KERNEL_INLINE vec vec_load(const uint8_t *from)
+{
+    return _mm256_loadu_si256((const __m256i_u *)(const void *)from);
+}
+
+KERNEL_INLINE void vec_store(uint8_t *to, vec v)
+{
+    _mm256_storeu_si256((__m256i_u *)(void *)to, v);
+}
+
+KERNEL_INLINE vec vec_xor(vec a, vec b)
+{
+    return _mm256_xor_si256(a, b);
+}
+
+KERNEL_INLINE vec vec_and(vec a, vec b)
+{
+    return _mm256_and_si256(a, b);
+}
+
+KERNEL_INLINE vec vec_add32(vec a, vec b)
+{
+    return _mm256_add_epi32(a, b);
+}
+
+KERNEL_INLINE vec vec_aesenc(vec state, vec round_key)
+{
+    return _mm256_aesenc_epi128(state, round_key);
+}
+
+KERNEL_INLINE vec vec_aesenclast(vec state, vec round_key)
+{
+    return _mm256_aesenclast_epi128(state, round_key);
+}
+
+KERNEL_INLINE vec vec_spread(__m128i x)
+{
+    return _mm256_broadcastsi128_si256(x);
+}
+
+KERNEL_INLINE vec vec_low(__m128i x)
+{
+    return _mm256_zextsi128_si256(x);
+}
+
+KERNEL_INLINE vec vec_last(__m128i last, __m128i first)
+{
+    return _mm256_set_m128i(last, first);
+}
+
+KERNEL_INLINE __m128i vec_get_first(vec v)
+{
+    return _mm256_castsi256_si128(v);
+}
+
+KERNEL_INLINE __m128i vec_get_last(vec v)
+{
+    return _mm256_extracti128_si256(v, 1);
+}
+
+KERNEL_INLINE vec vec_lane_numbers(void)
+{
+    return _mm256_set_epi32(0, 0, 0, 1, 0, 0, 0, 0);
+}
+
+KERNEL_INLINE vec vec_powers(const __m128i *power)
+{
+    return _mm256_loadu_si256((const __m256i_u *)(const void *)power);
+}
+
+KERNEL_INLINE __m128i vec_fold(vec v)
+{
+    return _mm_xor_si128(vec_get_first(v), vec_get_last(v));
+}
+
+KERNEL_INLINE vec vec_reverse(vec v)
+{
+    return _mm256_shuffle_epi8(v,
+                               vec_spread(_mm_set_epi64x(0x0001020304050607, 0x08090a0b0c0d0e0f)));
+}
+
+#include "crypto/kernel_gcm.h"
+
+const struct kw_gcm kw_gcm_vaes[2] = KERNEL_ROWS;

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef KW_SRTP_CONTEXT_H
+#define KW_SRTP_CONTEXT_H
+
+/*
+ * One direction of one generation, in one piece of memory: what every packet touches comes first.
+ *
+ *   line 0         transform, salt, hint, the counters that every packet moves
+ *   lines 1..2     counters of what was dropped
+ *   lines 3..8     session key of SRTP
+ *   lines 9..15    session key of SRTCP
+ *   lines 16..18   first stream (SSRC): indices, replay windows; three lines for each further one
+ *
+ * A packet touches line 0, its key and one or two lines of its stream: about nine cache lines, all
+ * at addresses that follow from the context's own, so that they can be prefetched blindly.
+ */
+
+#include <keywheel/srtp.h>
+
+#include "crypto/packet_kernel.h"
+#include "srtp/window.h"
+
+enum {
+    KW_STREAM_RTP = 1,     /* an SRTP packet was accepted: highest and window are facts */
+    KW_STREAM_RTCP = 2,    /* an SRTCP packet was accepted */
+    KW_STREAM_CARRIED = 4, /* highest comes from an older generation: where to start guessing */
+
+    KW_SRTP_TRIAL_BUDGET = 64, /* wrong guesses that a context pays before it counts every one */
+};
+
+/* RFC 3711, section 9.2: at most 2^48 SRTP packets and 2^31 SRTCP packets with one key. */
+#define KW_SRTP_INDEX_END (UINT64_C(1) << 48)
+#define KW_SRTCP_INDEX_END (UINT64_C(1) << 31)
+/* Less than a sixteenth left. */
+#define KW_SRTP_INDEX_NEAR (KW_SRTP_INDEX_END / 16 * 15)
+#define KW_SRTCP_INDEX_NEAR (KW_SRTCP_INDEX_END / 16 * 15)
+
+struct stream {
+    _Alignas(64) uint32_t ssrc;
+    uint32_t flags;
+    uint64_t highest; /* index: roll-over counter and sequence number */
+    uint64_t first;   /* first accepted index: older ones were never counted as lost */
+    uint64_t rtcp_highest;
+    uint64_t rtcp_seen[KW_SRTCP_WINDOW / 64];
+    _Alignas(64) uint64_t seen[KW_SRTP_WINDOW / 64];
+};
+
+_Static_assert(sizeof(struct stream) == 192, "three cache lines");
+
+struct kw_srtp {
+    _Alignas(64) const struct kw_gcm *gcm; /* NULL: AES_CM */
+    uint8_t salt[16];                      /* padded with zeros */
+    uint8_t tag_len;
+    uint8_t stream_count;
+    uint8_t stream_max;
+    uint8_t hint; /* stream of the last packet */
+    uint8_t trial_budget;
+    uint8_t trial_turn;
+    bool for_sending : 1;
+    bool cryptex : 1;
+    bool near_limit : 1;
+    bool roc_continues : 1;
+    struct kw_srtp_counters counters; /* its four packet counters share this line */
+
+    struct kw_crypto *crypto;
+    struct kw_packet_key *cm; /* AES_CM: the provider's contexts for SRTP and SRTCP */
+    struct kw_packet_key *rtcp_cm;
+
+    struct kw_gcm_key key;
+    struct kw_gcm_key rtcp_key;
+    uint8_t rtcp_salt[16];
+
+    struct stream streams[];
+};
+
+_Static_assert(offsetof(struct kw_srtp, counters) == 32, "the packet counters share line 0");
+_Static_assert(offsetof(struct kw_srtp, key) == 192, "the key begins with line 3");
+_Static_assert(KW_SRTP_SSRC_MAX <= UINT8_MAX, "streams are counted in a byte");
+
+static inline uint16_t get_u16(const uint8_t *at)
+{
+    return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+static inline uint32_t get_u32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static inline void put_u32(uint8_t *at, uint32_t value)
+{
+    at[0] = (uint8_t)(value >> 24);
+    at[1] = (uint8_t)(value >> 16);
+    at[2] = (uint8_t)(value >> 8);
+    at[3] = (uint8_t)value;
+}
+
+static inline uint64_t get_u64(const uint8_t *at)
+{
+    return (uint64_t)get_u32(at) << 32 | get_u32(at + 4);
+}
+
+static inline void put_u64(uint8_t *at, uint64_t value)
+{
+    put_u32(at, (uint32_t)(value >> 32));
+    put_u32(at + 4, (uint32_t)value);
+}
+
+/*
+ * The initial counter block. RFC 7714, section 8.1 and 9.1: 00 00 || SSRC || index (48 bits; SRTCP:
+ * 00 00 || 31 bits), XOR salt, then a block counter of 32 bits. RFC 3711, section 4.1.1: the same
+ * two bytes further right and 16 bits of block counter.
+ */
+static inline void iv_make(const uint8_t salt[16], bool cm, uint32_t ssrc, uint64_t index,
+                           uint8_t iv[16])
+{
+    uint64_t high = cm ? ssrc : (uint64_t)ssrc << 16 | index >> 32;
+    uint64_t low = cm ? index << 16 : index << 32;
+
+    put_u64(iv, get_u64(salt) ^ high);
+    put_u64(iv + 8, get_u64(salt + 8) ^ low);
+}
+
+/* The stream of this SSRC, or NULL. */
+static inline struct stream *stream_find(struct kw_srtp *srtp, uint32_t ssrc)
+{
+    struct stream *streams = srtp->streams;
+
+    if (srtp->hint < srtp->stream_count && streams[srtp->hint].ssrc == ssrc)
+        return &streams[srtp->hint];
+    for (uint8_t i = 0; i < srtp->stream_count; i++) {
+        if (streams[i].ssrc == ssrc) {
+            srtp->hint = i;
+            return &streams[i];
+        }
+    }
+    return NULL;
+}
+
+/* True when stream_add() will succeed. */
+bool kw_srtp_has_room(const struct kw_srtp *srtp);
+/* An empty stream: a free one, or a carried one that never authenticated anything. */
+struct stream *kw_srtp_stream_add(struct kw_srtp *srtp, uint32_t ssrc);
+
+/*
+ * RFC 3711, appendix A: the index nearest to `highest` that ends in seq. Below zero there is
+ * nothing, so it is then a jump ahead.
+ */
+static inline uint64_t index_guess(uint64_t highest, uint16_t seq)
+{
+    int64_t index = (int64_t)highest + (int16_t)(seq - (uint16_t)highest);
+
+    return (uint64_t)(index < 0 ? index + 0x10000 : index);
+}
+
+/* Session keys, RFC 3711 section 4.3. */
+enum kw_srtp_label {
+    KW_LABEL_RTP_KEY = 0,
+    KW_LABEL_RTP_AUTH,
+    KW_LABEL_RTP_SALT,
+    KW_LABEL_RTCP_KEY,
+    KW_LABEL_RTCP_AUTH,
+    KW_LABEL_RTCP_SALT,
+};
+
+/* Writes dst_len (at most 32) bytes of session key material. */
+enum kw_status kw_srtp_derive(struct kw_crypto *crypto, const struct kw_srtp_master *master,
+                              enum kw_srtp_label label, uint8_t *dst, size_t dst_len);
+
+/* Counts a packet that was accepted, or one that was not. */
+static inline void count_accepted(struct kw_srtp *srtp, uint64_t *counter, size_t len)
+{
+    ++*counter;
+    srtp->counters.bytes += len;
+}
+
+static inline enum kw_verdict count_dropped(struct kw_srtp *srtp, enum kw_verdict verdict)
+{
+    if (verdict != KW_ACCEPT)
+        srtp->counters.verdicts[verdict]++;
+    return verdict;
+}
+
+/*
+ * Opens one packet. `keep`: the packet may still be offered to another context, so it must come
+ * back unchanged unless it is accepted. Nothing but an accepted packet is counted.
+ */
+enum kw_verdict kw_srtp_open(struct kw_srtp *srtp, uint8_t *packet, size_t *len, bool keep);
+enum kw_verdict kw_srtcp_open(struct kw_srtp *srtp, uint8_t *packet, size_t *len);
+
+/* AES_CM_128_HMAC_SHA1_80, the exception. tag: ten bytes. */
+enum { KW_CM_TAG_LEN = 10 };
+enum kw_verdict kw_cm_tag(struct kw_srtp *srtp, struct kw_packet_key *key, struct kw_bytes head,
+                          uint32_t tail, uint8_t tag[KW_CM_TAG_LEN]);
+enum kw_verdict kw_cm_check(struct kw_srtp *srtp, struct kw_packet_key *key, struct kw_bytes head,
+                            uint32_t tail, const uint8_t tag[KW_CM_TAG_LEN]);
+enum kw_verdict kw_cm_crypt(struct kw_srtp *srtp, struct kw_packet_key *key,
+                            const struct kw_packet *packet);
+
+#endif

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One SRTP packet (RFC 3711 section 3.3, RFC 7714 section 8): header, stream, index, replay,
+ * transform, and only then the state moves.
+ *
+ * A stream is settled once a packet has authenticated under this context: its roll-over counter is
+ * then known, and its packets are decrypted while they are authenticated. For any other SSRC the
+ * counter is a guess; such a packet is authenticated with each guess before a byte of it is
+ * written.
+ */
+#include "srtp/context.h"
+#include "srtp/cryptex.h"
+#include "srtp/header.h"
+
+#include "base/assert.h"
+
+enum { GUESS_MAX = 4 };
+
+static bool is_settled(const struct stream *stream)
+{
+    return stream != NULL && (stream->flags & KW_STREAM_RTP) != 0;
+}
+
+/* RFC 9335, section 5.1: only with extensions of RFC 8285. */
+static bool cryptex_applies(const struct rtp_header *header)
+{
+    if (header->ext_profile == 0)
+        return header->csrc_len != 0 && header->len == KW_RTP_FIXED + header->csrc_len;
+    return header->ext_profile == KW_EXT_ONE_BYTE || header->ext_profile == KW_EXT_TWO_BYTE;
+}
+
+static void put_ext_profile(uint8_t *packet, const struct rtp_header *header, unsigned profile)
+{
+    packet[KW_RTP_FIXED + header->csrc_len] = (uint8_t)(profile >> 8);
+    packet[KW_RTP_FIXED + header->csrc_len + 1] = (uint8_t)profile;
+}
+
+/*
+ * Names the extension block encrypted. RFC 9335, section 5.1: "If the packet contains CSRCs but no
+ * header extensions, an empty extension block [...] MUST be appended, and the X bit MUST be set".
+ */
+static void cryptex_mark(uint8_t *packet, size_t *len, struct rtp_header *header)
+{
+    if (header->ext_profile == 0) {
+        memmove(packet + header->len + 4, packet + header->len, *len - header->len);
+        put_u32(packet + header->len, (uint32_t)KW_EXT_ONE_BYTE << 16);
+        packet[0] |= 0x10;
+        header->ext_profile = KW_EXT_ONE_BYTE;
+        header->len += 4;
+        *len += 4;
+    }
+    put_ext_profile(packet, header,
+                    header->ext_profile == KW_EXT_ONE_BYTE ? KW_CRYPTEX_ONE_BYTE
+                                                           : KW_CRYPTEX_TWO_BYTE);
+}
+
+static bool is_cryptex(const struct kw_srtp *srtp, const struct rtp_header *header)
+{
+    return srtp->cryptex && (header->ext_profile == KW_CRYPTEX_ONE_BYTE ||
+                             header->ext_profile == KW_CRYPTEX_TWO_BYTE);
+}
+
+/* len: without tag. With cryptex the packet is in its gathered form. */
+static struct kw_packet packet_view(uint8_t *packet, size_t len, const struct rtp_header *header,
+                                    bool cryptex)
+{
+    size_t aad_len = cryptex ? KW_RTP_FIXED + 4 : header->len;
+
+    return (struct kw_packet){
+        .aad = packet,
+        .aad_len = aad_len,
+        .body = packet + aad_len,
+        .body_len = len - aad_len,
+        .tag = packet + len,
+    };
+}
+
+static void accept_index(struct kw_srtp *srtp, struct stream *stream, uint64_t index)
+{
+    KW_ASSERT(stream != NULL); /* there was room */
+    if (!is_settled(stream)) {
+        stream->flags = (stream->flags | KW_STREAM_RTP) & ~(uint32_t)KW_STREAM_CARRIED;
+        stream->first = index;
+        stream->highest = window_start(stream->seen, KW_SRTP_WINDOW, index);
+    } else {
+        if (index > stream->highest)
+            srtp->counters.lost += index - stream->highest - 1;
+        else if (index > stream->first && srtp->counters.lost > 0)
+            srtp->counters.lost--;
+        stream->highest = window_note(stream->seen, KW_SRTP_WINDOW, stream->highest, index);
+    }
+    if (index >= KW_SRTP_INDEX_NEAR)
+        srtp->near_limit = true;
+}
+
+static enum kw_verdict seal_cm(struct kw_srtp *srtp, uint8_t *packet, size_t len,
+                               const struct kw_packet *view, size_t csrc_len, uint64_t index)
+{
+    enum kw_verdict verdict = kw_cm_crypt(srtp, srtp->cm, view);
+
+    if (csrc_len != 0)
+        cryptex_scatter(packet, csrc_len);
+    if (verdict != KW_ACCEPT)
+        return verdict;
+    return kw_cm_tag(srtp, srtp->cm, (struct kw_bytes){packet, len}, (uint32_t)(index >> 16),
+                     packet + len);
+}
+
+/* The transform itself; packet and header are ready. */
+static enum kw_verdict seal(struct kw_srtp *srtp, uint8_t *packet, size_t len,
+                            const struct rtp_header *header, uint64_t index, bool cryptex)
+{
+    struct kw_packet view = packet_view(packet, len, header, cryptex);
+    size_t csrc_len = cryptex ? header->csrc_len : 0;
+    enum kw_verdict verdict;
+
+    iv_make(srtp->salt, srtp->gcm == NULL, header->ssrc, index, view.iv);
+    if (csrc_len != 0)
+        cryptex_gather(packet, csrc_len);
+    if (srtp->gcm == NULL)
+        return seal_cm(srtp, packet, len, &view, csrc_len, index);
+    verdict = srtp->gcm->seal(&srtp->key, &view);
+    if (csrc_len != 0)
+        cryptex_scatter(packet, csrc_len);
+    return verdict;
+}
+
+static enum kw_verdict protect(struct kw_srtp *srtp, uint8_t *packet, size_t *len, size_t size)
+{
+    struct rtp_header header;
+    struct stream *stream;
+    enum kw_verdict verdict;
+    uint64_t index;
+    bool cryptex;
+
+    verdict = rtp_header_parse(packet, *len, &header);
+    if (verdict != KW_ACCEPT)
+        return verdict;
+    if (*len > KW_SRTP_PACKET_MAX - KW_SRTP_TAIL || size < *len + KW_SRTP_TAIL)
+        return KW_DROP_LIMIT;
+
+    stream = stream_find(srtp, header.ssrc);
+    if (stream == NULL && !kw_srtp_has_room(srtp))
+        return KW_DROP_LIMIT;
+    index = stream == NULL || stream->flags == KW_STREAM_RTCP
+                ? header.seq
+                : index_guess(stream->highest, header.seq);
+    if (is_settled(stream)) {
+        verdict = window_check(stream->seen, KW_SRTP_WINDOW, stream->highest, index);
+        if (verdict != KW_ACCEPT)
+            return verdict;
+    }
+    if (index >= KW_SRTP_INDEX_END)
+        return KW_DROP_EXPIRED;
+
+    cryptex = srtp->cryptex && cryptex_applies(&header);
+    if (cryptex)
+        cryptex_mark(packet, len, &header);
+    verdict = seal(srtp, packet, *len, &header, index, cryptex);
+    if (verdict != KW_ACCEPT) {
+        kw_wipe(packet, *len);
+        return verdict;
+    }
+
+    *len += srtp->tag_len;
+    if (stream == NULL)
+        stream = kw_srtp_stream_add(srtp, header.ssrc);
+    accept_index(srtp, stream, index);
+    count_accepted(srtp, &srtp->counters.packets, *len);
+    return KW_ACCEPT;
+}
+
+enum kw_verdict kw_srtp_protect(struct kw_srtp *srtp, uint8_t *packet, size_t *len, size_t size)
+{
+    return count_dropped(srtp, protect(srtp, packet, len, size));
+}
+
+/* One packet on its way in. */
+struct opening {
+    struct kw_srtp *srtp;
+    uint8_t *packet;
+    size_t len; /* without tag */
+    struct rtp_header header;
+    bool cryptex;
+};
+
+enum open_how { VERIFY_ONLY, VERIFY_THEN_OPEN, OPEN_FUSED };
+
+static enum kw_verdict try_cm(const struct opening *in, struct kw_packet *view, uint64_t index,
+                              enum open_how how)
+{
+    struct kw_srtp *srtp = in->srtp;
+    size_t csrc_len = in->cryptex ? in->header.csrc_len : 0;
+    struct kw_bytes authenticated = {in->packet, in->len};
+    enum kw_verdict verdict;
+
+    verdict = kw_cm_check(srtp, srtp->cm, authenticated, (uint32_t)(index >> 16), view->tag);
+    if (verdict != KW_ACCEPT || how == VERIFY_ONLY)
+        return verdict;
+    if (csrc_len != 0)
+        cryptex_gather(in->packet, csrc_len);
+    verdict = kw_cm_crypt(srtp, srtp->cm, view);
+    if (csrc_len != 0)
+        cryptex_scatter(in->packet, csrc_len);
+    return verdict;
+}
+
+static enum kw_verdict try_gcm(const struct opening *in, struct kw_packet *view, enum open_how how)
+{
+    struct kw_srtp *srtp = in->srtp;
+    size_t csrc_len = in->cryptex ? in->header.csrc_len : 0;
+    enum kw_verdict verdict = KW_ACCEPT;
+
+    if (csrc_len != 0)
+        cryptex_gather(in->packet, csrc_len);
+    if (how != OPEN_FUSED)
+        verdict = srtp->gcm->verify(&srtp->key, view);
+    if (verdict == KW_ACCEPT && how != VERIFY_ONLY)
+        verdict = srtp->gcm->open(&srtp->key, view);
+    if (csrc_len != 0)
+        cryptex_scatter(in->packet, csrc_len);
+    return verdict;
+}
+
+static enum kw_verdict try_index(const struct opening *in, uint64_t index, enum open_how how)
+{
+    struct kw_packet view = packet_view(in->packet, in->len, &in->header, in->cryptex);
+    bool cm = in->srtp->gcm == NULL;
+
+    iv_make(in->srtp->salt, cm, in->header.ssrc, index, view.iv);
+    return cm ? try_cm(in, &view, index, how) : try_gcm(in, &view, how);
+}
+
+/*
+ * The indices that a packet of an unsettled SSRC may have, likeliest first: roll-over counter 0,
+ * the carried one (0 where nothing was carried) and its neighbours.
+ */
+static size_t make_guesses(const struct kw_srtp *srtp, const struct stream *stream, uint16_t seq,
+                           uint64_t guesses[GUESS_MAX])
+{
+    bool carried = stream != NULL && (stream->flags & KW_STREAM_CARRIED) != 0;
+    int64_t roc = carried ? (int64_t)(index_guess(stream->highest, seq) >> 16) : 0;
+    int64_t order[GUESS_MAX] = {0, roc, roc + 1, roc - 1};
+    size_t count = 0;
+
+    if (carried && srtp->roc_continues) {
+        order[0] = roc;
+        order[1] = roc + 1;
+        order[2] = roc - 1;
+        order[3] = 0;
+    }
+    for (size_t i = 0; i < GUESS_MAX; i++) {
+        uint64_t index = (uint64_t)order[i] << 16 | seq;
+        bool known = order[i] < 0 || index >= KW_SRTP_INDEX_END;
+
+        for (size_t j = 0; j < count && !known; j++)
+            known = guesses[j] == index;
+        if (!known)
+            guesses[count++] = index;
+    }
+    return count;
+}
+
+/*
+ * Finds the index under which the packet authenticates. Strangers may send packets of unknown SSRCs
+ * as fast as they like, so wrong guesses are paid from a budget that accepted packets refill; when
+ * it is empty one packet buys the likeliest guess and one other, each in its turn, which still
+ * finds any sender.
+ */
+static enum kw_verdict find_index(const struct opening *in, const struct stream *stream,
+                                  uint64_t *ret)
+{
+    struct kw_srtp *srtp = in->srtp;
+    uint64_t guesses[GUESS_MAX];
+    size_t count = make_guesses(srtp, stream, in->header.seq, guesses);
+    enum kw_verdict verdict = KW_DROP_FORGED;
+
+    if (srtp->trial_budget < count && count > 2) {
+        guesses[1] = guesses[1 + srtp->trial_turn++ % (count - 1)];
+        count = 2;
+    }
+    for (size_t i = 0; i < count && verdict == KW_DROP_FORGED; i++) {
+        verdict = try_index(in, guesses[i], VERIFY_ONLY);
+        if (verdict == KW_DROP_FORGED && srtp->trial_budget > 0)
+            srtp->trial_budget--;
+        *ret = guesses[i];
+    }
+    return verdict;
+}
+
+static enum kw_verdict open_unsettled(const struct opening *in, struct stream *stream)
+{
+    struct kw_srtp *srtp = in->srtp;
+    enum kw_verdict verdict;
+    uint64_t index;
+
+    if (stream == NULL && !kw_srtp_has_room(srtp))
+        return KW_DROP_LIMIT;
+    verdict = find_index(in, stream, &index);
+    if (verdict == KW_ACCEPT)
+        verdict = try_index(in, index, OPEN_FUSED);
+    if (verdict != KW_ACCEPT)
+        return verdict;
+
+    if (stream == NULL)
+        stream = kw_srtp_stream_add(srtp, in->header.ssrc);
+    accept_index(srtp, stream, index);
+    return KW_ACCEPT;
+}
+
+static enum kw_verdict open_settled(const struct opening *in, struct stream *stream, bool keep)
+{
+    uint64_t index = index_guess(stream->highest, in->header.seq);
+    enum kw_verdict verdict;
+
+    verdict = window_check(stream->seen, KW_SRTP_WINDOW, stream->highest, index);
+    if (verdict != KW_ACCEPT)
+        return verdict;
+    if (index >= KW_SRTP_INDEX_END)
+        return KW_DROP_EXPIRED;
+    verdict = try_index(in, index, keep ? VERIFY_THEN_OPEN : OPEN_FUSED);
+    if (verdict == KW_ACCEPT)
+        accept_index(in->srtp, stream, index);
+    return verdict;
+}
+
+enum kw_verdict kw_srtp_open(struct kw_srtp *srtp, uint8_t *packet, size_t *len, bool keep)
+{
+    struct opening in = {.srtp = srtp, .packet = packet};
+    struct stream *stream;
+    enum kw_verdict verdict;
+
+    if (*len < srtp->tag_len)
+        return KW_DROP_TRUNCATED;
+    if (*len > KW_SRTP_PACKET_MAX)
+        return KW_DROP_LIMIT;
+    in.len = *len - srtp->tag_len;
+    verdict = rtp_header_parse(packet, in.len, &in.header);
+    if (verdict != KW_ACCEPT)
+        return verdict;
+    in.cryptex = is_cryptex(srtp, &in.header);
+
+    stream = stream_find(srtp, in.header.ssrc);
+    verdict = is_settled(stream) ? open_settled(&in, stream, keep) : open_unsettled(&in, stream);
+    if (verdict != KW_ACCEPT)
+        return verdict;
+
+    if (in.cryptex)
+        put_ext_profile(packet, &in.header,
+                        in.header.ext_profile == KW_CRYPTEX_ONE_BYTE ? KW_EXT_ONE_BYTE
+                                                                     : KW_EXT_TWO_BYTE);
+    if (srtp->trial_budget < KW_SRTP_TRIAL_BUDGET)
+        srtp->trial_budget++;
+    count_accepted(srtp, &srtp->counters.packets, *len);
+    *len = in.len;
+    return KW_ACCEPT;
+}
+
+enum kw_verdict kw_srtp_unprotect(struct kw_srtp *srtp, uint8_t *packet, size_t *len)
+{
+    return count_dropped(srtp, kw_srtp_open(srtp, packet, len, false));
+}
