@@ -95,12 +95,6 @@ static struct kw_bytes text(const char *s)
     return (struct kw_bytes){(const uint8_t *)s, kw_text_len(s)};
 }
 
-/* Any codec that can stand for the m-line. */
-static enum kw_sdp_codec media_codec(const struct kw_leg_media *media)
-{
-    return media->kind == KW_SDP_VIDEO ? KW_SDP_CODEC_VP8 : KW_SDP_CODEC_OPUS;
-}
-
 /* Everything about media is unchanged by an ICE restart: the m-lines need their names only. */
 size_t kw_leg_fragment(struct kw_gateway *gateway, const struct kw_call *call,
                        const struct kw_leg *leg, char *dst, size_t dst_size)
@@ -116,15 +110,9 @@ size_t kw_leg_fragment(struct kw_gateway *gateway, const struct kw_call *call,
         sdp->media[i] = (struct kw_sdp_media){
             .kind = media->kind,
             .accepted = media->accepted,
-            .bundled = media->accepted,
-            .rtcp_mux = true,
-            .port = 9,
             .type = text(media->kind == KW_SDP_VIDEO ? "video" : "audio"),
             .proto = text("UDP/TLS/RTP/SAVPF"),
-            .format_list = text("0"),
             .mid = text(media->mid),
-            .format_count = 1,
-            .formats = {{.accepted = true, .codec = media_codec(media)}},
         };
     }
     return kw_sdp_fragment_write(sdp, &choices, dst, dst_size);
