@@ -9,12 +9,12 @@
  * comes back.
  */
 
-#include "session/net.h"
+#include "sim/net.h"
 
 #include "control/control.h"
 #include "gateway/call.h"
 
-enum { WORLD_GATEWAY = 0xffffff, WORLD_CLIENTS_MAX = 1024, WORLD_FACTS_MAX = 8192 };
+enum { WORLD_CLIENTS_MAX = 1024, WORLD_FACTS_MAX = 8192 };
 
 struct world_config {
     uint64_t seed;
@@ -81,6 +81,9 @@ struct world {
     uint8_t offer[KW_SDP_TEXT_MAX];
     uint64_t gateway_datagrams;
 };
+
+struct kw_address world_address(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port);
+struct kw_path world_reversed(const struct kw_path *path);
 
 void world_init(struct world *world, const struct world_config *config);
 void world_deinit(struct world *world);
