@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { launch, stopSound } from './browsers.mjs';
 import { startGateway } from './gateway.mjs';
-import { callWithTone, installLab } from './in-page.mjs';
+import { callWithRotations, callWithTone, installLab } from './in-page.mjs';
 import { finish, note, step } from './tap.mjs';
 
 const name = process.argv[2];
@@ -20,16 +20,19 @@ async function openPage(browser, address) {
   return page;
 }
 
-async function makeCall(browser, gateway, options) {
+// Runs one of the functions of in-page.mjs; a page of its own each time.
+async function inPage(browser, gateway, run, options) {
   const page = await openPage(browser, gateway.origin + '/');
   try {
-    const result = await page.evaluate(callWithTone, { token: gateway.token, frequency: TONE, seconds: SECONDS, ...options });
-    assert.equal(result.error, undefined, `${result.error} ${JSON.stringify(result.states)}\n${gateway.log()}`);
+    const result = await page.evaluate(run, { token: gateway.token, frequency: TONE, ...options });
+    assert.equal(result.error, undefined, `${result.error} ${result.rule ?? ''} ${JSON.stringify(result.states ?? result.heard)}\n${gateway.log()}`);
     return result;
   } finally {
     await page.close();
   }
 }
+
+const makeCall = (browser, gateway, options) => inPage(browser, gateway, callWithTone, { seconds: SECONDS, ...options });
 
 export function checkMedia(result, seconds) {
   const { before, after } = result;
@@ -78,6 +81,18 @@ await withGateway('video', [], async (gateway) => {
   assert.ok(picture.framesDecoded > 60, `${picture.framesDecoded} frames decoded`);
   const [red, green, blue] = result.picture.mean;
   assert.ok(red > 150 && green < 80 && blue < 80, `the left half came back as ${result.picture.mean}`);
+});
+
+await withGateway('parallel rotation', [], async (gateway) => {
+  const result = await inPage(browser, gateway, callWithRotations, { rotations: 3, everyMs: 500, method: 'parallel' });
+  note(JSON.stringify(result.rotations));
+  note(JSON.stringify(result.heard));
+  assert.equal(result.rotations.length, 3);
+  assert.equal(result.totals.packetsLost, 0);
+  for (const name of ['number', 'localFingerprint', 'remoteFingerprint']) {
+    assert.equal(new Set(result.generations.map((one) => one[name])).size, 4, `${name} repeats: ${JSON.stringify(result.generations)}`);
+  }
+  for (const tone of result.tones) assert.ok(Math.abs(tone.frequency - TONE) < 8 && tone.above > 30, JSON.stringify(tone));
 });
 
 await withGateway('console, by a click', [], async (gateway) => {
