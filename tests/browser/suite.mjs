@@ -2,9 +2,10 @@
 // One browser against keywheeld: in-namespace node suite.mjs BROWSER
 
 import assert from 'node:assert/strict';
-import { launch, stopSound } from './browsers.mjs';
+import { launch } from './browsers.mjs';
 import { startGateway } from './gateway.mjs';
 import { callWithRotations, callWithTone, installLab } from './in-page.mjs';
+import { holesIn, record, stopSound } from './sound.mjs';
 import { finish, note, step } from './tap.mjs';
 
 const name = process.argv[2];
@@ -34,7 +35,18 @@ async function inPage(browser, gateway, run, options) {
 
 const makeCall = (browser, gateway, options) => inPage(browser, gateway, callWithTone, { seconds: SECONDS, ...options });
 
-export function checkMedia(result, seconds) {
+// What the loudspeaker played meanwhile.
+async function heardDuring(run) {
+  const recorder = record();
+  try {
+    const result = await run();
+    return { result, heard: holesIn(await recorder.stop()) };
+  } finally {
+    await recorder.stop();
+  }
+}
+
+function checkMedia(result, seconds) {
   const { before, after } = result;
   const sent = after.totals.packetsSent - before.totals.packetsSent;
   const received = after.totals.packetsReceived - before.totals.packetsReceived;
@@ -84,10 +96,17 @@ await withGateway('video', [], async (gateway) => {
 });
 
 await withGateway('parallel rotation', [], async (gateway) => {
-  const result = await inPage(browser, gateway, callWithRotations, { rotations: 3, everyMs: 500, method: 'parallel' });
+  const control = await heardDuring(() => makeCall(browser, gateway, { seconds: 5 }));
+  const recording = await heardDuring(() => inPage(browser, gateway, callWithRotations, { rotations: 3, everyMs: 500, method: 'parallel' }));
+  note(`control: ${JSON.stringify(control.heard)}`);
+  note(`rotating: ${JSON.stringify(recording.heard)}`);
+  const { result } = recording;
   note(JSON.stringify(result.rotations));
   note(JSON.stringify(result.heard));
   assert.equal(result.rotations.length, 3);
+  const longHoles = ({ holes }) => holes.filter((hole) => hole.ms > 10).length;
+  assert.ok(recording.heard.seconds > 6, `only ${recording.heard.seconds} s were heard`);
+  assert.ok(longHoles(recording.heard) <= longHoles(control.heard), 'a hole that a call without rotation does not have');
   assert.equal(result.totals.packetsLost, 0);
   for (const name of ['number', 'localFingerprint', 'remoteFingerprint']) {
     assert.equal(new Set(result.generations.map((one) => one[name])).size, 4, `${name} repeats: ${JSON.stringify(result.generations)}`);
