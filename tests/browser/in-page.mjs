@@ -94,7 +94,7 @@ export async function callWithTone({ token, frequency, seconds, video, family, s
     const report = lab.plain(await call.current.pc.getStats());
     const tone = await lab.loudest(context, call.current.remote);
     const picture = video ? await lab.leftColour(call.current.remote) : null;
-    return { firstPacketMs, states, before, after, described, report, tone, picture, offer: call.current.pc.localDescription.sdp, answer: call.current.answer };
+    return { seconds, firstPacketMs, states, before, after, described, report, tone, picture, offer: call.current.pc.localDescription.sdp, answer: call.current.answer };
   } catch (error) {
     return { error: `${error.code ?? error.name}: ${error.message}`, rule: error.rule, states };
   } finally {
