@@ -145,6 +145,8 @@ struct kw_dtls {
     uint16_t mtu;
     bool require_cookie;
     bool fail_fast;
+    bool ask_certificate; /* always, but in conformance suites */
+    uint16_t our_scheme;  /* with which we sign: fits our identity */
     bool use_cid;
     bool has_client_random;
     bool has_prepared_hello;
@@ -165,8 +167,8 @@ struct kw_dtls {
     enum kw_dtls_state state;
     enum kw_dtls_version version;
     const struct kw_suite_info *suite;
-    uint16_t next_send_seq;    /* of handshake messages */
-    uint16_t next_receive_seq; /* while no buffers are held */
+    uint32_t next_send_seq;    /* of handshake messages */
+    uint32_t next_receive_seq; /* while no buffers are held */
     bool is_confirmed;
     bool are_srtp_keys_taken;
     bool is_closing;
@@ -184,21 +186,24 @@ struct kw_dtls {
 
     /* Timers: KW_NEVER when not armed. */
     kw_ns retransmit_at;
-    kw_ns timeout; /* what retransmit_at was armed with */
+    kw_ns armed_at; /* when retransmit_at was armed, with kw_dtls_timeout() */
     kw_ns first_timeout;
     kw_ns flight_sent_at;
-    kw_ns ack_at;
+    kw_ns ack_at; /* a quarter of the timeout after ack_armed_at */
+    kw_ns ack_armed_at;
     kw_ns hello_until; /* a half-received message gives its buffers back */
     kw_ns give_up_at;  /* a handshake that makes no progress ends */
     kw_ns started_at;
-    uint8_t expiries;
+    uint8_t expiries;     /* of retransmit_at, in a row */
+    uint8_t expiries_max; /* the last of which ends the association */
     struct kw_doom doom;
 
     /* What waits to be sent. */
     struct kw_ack_list acks;
     bool ack_now;
-    bool key_update_wanted;    /* to send when the flight is free */
-    bool key_update_ask;       /* .. asking the peer to do the same */
+    bool ack_wanted;        /* the list has something new; when the timer is armed is ours to say */
+    bool key_update_wanted; /* to send when the flight is free */
+    bool key_update_ask;    /* .. asking the peer to do the same */
     bool key_update_in_flight; /* new write keys when it is acknowledged */
     uint8_t alert_len;
     uint8_t alert[64]; /* a record, ready */
@@ -246,6 +251,9 @@ void kw_dtls_flight_begin(struct kw_dtls *dtls);
 struct kw_writer kw_dtls_message_begin(struct kw_dtls *dtls);
 KW_MUST_USE enum kw_status kw_dtls_message_end(struct kw_dtls *dtls, const struct kw_writer *body,
                                                uint8_t type, uint16_t epoch);
+/* The first timeout, doubled with each expiry. */
+kw_ns kw_dtls_timeout(const struct kw_dtls *dtls);
+void kw_dtls_arm_retransmit(struct kw_dtls *dtls);
 /* Sends the flight, the first time; transmit() arms the timer when the last of it leaves. */
 void kw_dtls_flight_send(struct kw_dtls *dtls);
 /* Sends again what is not acknowledged, unless that was done a moment ago. */

@@ -51,7 +51,7 @@ void kw_dtls_give_buffers(struct kw_dtls *dtls)
     kw_dtls_transcript_free(dtls);
     kw_pool_give(&dtls->shared->buffers->handshakes, dtls->hs);
     dtls->hs = NULL;
-    dtls->hello_until = KW_NEVER;
+    dtls->hello_until = dtls->retransmit_at = KW_NEVER;
 }
 
 void kw_dtls_give_buffers_if_idle(struct kw_dtls *dtls)
@@ -109,8 +109,23 @@ void kw_dtls_flight_begin(struct kw_dtls *dtls)
     kw_flight_clear(&dtls->hs->out);
     /* The answer says that we have it all (RFC 9147, section 7.1). */
     kw_ack_list_clear(&dtls->acks);
-    dtls->ack_now = false;
+    dtls->ack_now = dtls->ack_wanted = false;
     dtls->ack_at = KW_NEVER;
+}
+
+kw_ns kw_dtls_timeout(const struct kw_dtls *dtls)
+{
+    kw_ns timeout = dtls->first_timeout;
+
+    for (size_t i = 0; i < dtls->expiries && timeout < KW_DTLS_TIMEOUT_MAX; i++)
+        timeout *= 2;
+    return KW_MIN(timeout, KW_DTLS_TIMEOUT_MAX);
+}
+
+void kw_dtls_arm_retransmit(struct kw_dtls *dtls)
+{
+    dtls->armed_at = dtls->now;
+    dtls->retransmit_at = dtls->now + kw_dtls_timeout(dtls);
 }
 
 struct kw_writer kw_dtls_message_begin(struct kw_dtls *dtls)
@@ -121,9 +136,9 @@ struct kw_writer kw_dtls_message_begin(struct kw_dtls *dtls)
 enum kw_status kw_dtls_message_end(struct kw_dtls *dtls, const struct kw_writer *body, uint8_t type,
                                    uint16_t epoch)
 {
-    uint16_t seq = dtls->next_send_seq;
+    uint16_t seq = (uint16_t)dtls->next_send_seq;
 
-    if (!kw_flight_end(&dtls->hs->out, body, type, seq, epoch))
+    if (dtls->next_send_seq > UINT16_MAX || !kw_flight_end(&dtls->hs->out, body, type, seq, epoch))
         return KW_ERR_LIMIT;
     dtls->next_send_seq++;
     return kw_dtls_transcript_add(dtls, type, seq, kw_writer_view(body));
@@ -132,9 +147,8 @@ enum kw_status kw_dtls_message_end(struct kw_dtls *dtls, const struct kw_writer 
 void kw_dtls_flight_send(struct kw_dtls *dtls)
 {
     kw_flight_send(&dtls->hs->out);
-    dtls->timeout = dtls->first_timeout;
     dtls->expiries = 0;
-    dtls->retransmit_at = dtls->now + dtls->timeout;
+    kw_dtls_arm_retransmit(dtls);
 }
 
 void kw_dtls_flight_resend(struct kw_dtls *dtls)
@@ -142,7 +156,7 @@ void kw_dtls_flight_resend(struct kw_dtls *dtls)
     if (dtls->hs == NULL || dtls->hs->out.count == 0 || dtls->hs->out.is_sending)
         return;
     /* The peer's repetition and our timer often come together; one answer is enough. */
-    if (dtls->now - dtls->flight_sent_at < dtls->timeout / 2)
+    if (dtls->now - dtls->flight_sent_at < kw_dtls_timeout(dtls) / 2)
         return;
     dtls->facts.retransmissions++;
     kw_flight_send(&dtls->hs->out);
@@ -215,10 +229,16 @@ void kw_dtls_authenticated(struct kw_dtls *dtls)
 }
 
 /* True while a plaintext hello may still replace the one that was accepted. */
-static bool hello_is_open(const struct kw_dtls *dtls)
+static bool hello_is_open(const struct kw_dtls *dtls, const struct kw_fragment *fragment)
 {
-    return dtls->hs != NULL && !dtls->hs->is_authenticated && dtls->version == KW_DTLS_1_3 &&
-           (dtls->state == KW_STATE_WAIT_EXTENSIONS || dtls->state == KW_STATE_WAIT_CERTIFICATE);
+    if (dtls->hs == NULL || dtls->hs->is_authenticated || dtls->version != KW_DTLS_1_3)
+        return false;
+    /* Between a retry and the second hello, the first may come again. */
+    if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO)
+        return dtls->hs->was_retried && fragment->seq == dtls->hs->hello_seq;
+    return dtls->state == KW_STATE_WAIT_EXTENSIONS ||
+           (dtls->role == KW_DTLS_SERVER &&
+            (dtls->state == KW_STATE_WAIT_CERTIFICATE || dtls->state == KW_STATE_WAIT_FINISHED));
 }
 
 /* A fragment in the clear after the hello was accepted: the same hello again, or another one. */
@@ -270,18 +290,6 @@ static bool epoch_fits(const struct kw_dtls *dtls, uint64_t epoch)
         return false;
     }
     return false;
-}
-
-/*
- * A message that we have handled comes again: its sender has not heard our answer. We repeat the
- * flight that answers it, or acknowledge it once more.
- */
-static void answer_again(struct kw_dtls *dtls)
-{
-    if (dtls->hs != NULL && dtls->hs->out.count != 0 && !kw_flight_is_acked(&dtls->hs->out))
-        kw_dtls_flight_resend(dtls);
-    else
-        dtls->ack_now = true;
 }
 
 static enum kw_status handle_complete_messages(struct kw_dtls *dtls)
@@ -338,16 +346,16 @@ static enum kw_verdict add_fragment(struct kw_dtls *dtls, const struct kw_fragme
 enum kw_status kw_dtls_handle_fragment(struct kw_dtls *dtls, const struct kw_fragment *fragment,
                                        uint64_t epoch, enum kw_verdict *verdict)
 {
-    uint16_t expected;
+    uint32_t expected;
 
-    if (epoch == KW_EPOCH_PLAIN && hello_is_open(dtls)) {
+    if (epoch == KW_EPOCH_PLAIN && hello_is_open(dtls, fragment)) {
         *verdict = add_hello_again(dtls, fragment);
         return *verdict == KW_ACCEPT ? handle_complete_messages(dtls) : KW_OK;
     }
     expected = dtls->hs != NULL ? dtls->hs->in.next_seq : dtls->next_receive_seq;
+    /* Handled already, so its sender has not heard our answer: it is acknowledged once more. */
     if (fragment->seq < expected && epoch != KW_EPOCH_PLAIN) {
         *verdict = KW_DROP_OLD;
-        answer_again(dtls);
         return KW_OK;
     }
     if (!epoch_fits(dtls, epoch)) {
@@ -372,8 +380,9 @@ enum kw_status kw_dtls_handle_fragment(struct kw_dtls *dtls, const struct kw_fra
         kw_dtls_give_buffers_if_idle(dtls);
         return KW_OK;
     }
-    if (fragment->seq != expected)
-        dtls->ack_now = true; /* RFC 9147, section 7.1: out of order */
+    /* RFC 9147, section 7.1: what belongs to the next flight acknowledges ours as a whole. */
+    if (dtls->role == KW_DTLS_SERVER && dtls->state != KW_STATE_CONNECTED)
+        kw_dtls_flight_done(dtls);
     skip_first_hello(dtls);
     return handle_complete_messages(dtls);
 }

@@ -545,7 +545,7 @@ static enum kw_status handle_request(struct kw_dtls *dtls, const struct kw_messa
     if (alert == KW_ALERT_NONE &&
         !kw_list16_parse(ext.body[KW_AT_SIGNATURE_ALGORITHMS], 2, &schemes))
         alert = KW_ALERT_DECODE_ERROR;
-    if (alert == KW_ALERT_NONE && !kw_list16_has(schemes, KW_SIG_ECDSA_P256_SHA256))
+    if (alert == KW_ALERT_NONE && !kw_list16_has(schemes, dtls->our_scheme))
         alert = KW_ALERT_HANDSHAKE_FAILURE;
     if (alert != KW_ALERT_NONE)
         return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, alert);
