@@ -99,6 +99,22 @@ static void a_call_comes_up_and_echoes(void **state)
     end(world);
 }
 
+static void real_arithmetic_makes_no_difference(void **state)
+{
+    struct world_config config = plain;
+    struct world *world;
+    struct peer *peer;
+
+    (void)state;
+    config.real_crypto = true;
+    world = begin(&config);
+    peer = up(world);
+    world_run(world, world->now + KW_S(2));
+    assert_true(peer->media_back >= 95 && peer->back_gaps == 0);
+    assert_true(world_status_has(world, peer, "\"group\":\"X25519MLKEM768\""));
+    end(world);
+}
+
 static void a_call_survives_a_bad_network(void **state)
 {
     (void)state;
@@ -510,6 +526,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_comes_up_and_echoes),
+        cmocka_unit_test(real_arithmetic_makes_no_difference),
         cmocka_unit_test(a_call_survives_a_bad_network),
         cmocka_unit_test(reports_show_round_trip_and_loss),
         cmocka_unit_test(wishes_for_key_frames_reach_the_encoder),
