@@ -180,8 +180,8 @@ static void rfc7714_section_17_srtcp(void **state)
         expected.len = from_hex(rows[i].expected, expected.bytes);
         if (i < 2) {
             packet = plain;
-            kw_srtp_stream_add(pair.send, 0x4d617273)->rtcp_highest = 0x5d3;
-            pair.send->streams[0].flags = KW_STREAM_RTCP;
+            kw_srtp_stream_add(pair.send, 0x4d617273)->flags = KW_STREAM_RTCP;
+            history_of(pair.send, pair.send->streams)->rtcp_highest = 0x5d3;
             assert_int_equal(protect(pair.send, &packet), KW_ACCEPT);
             CHECK(same_packet(&packet, &expected), "%s", rows[i].why);
         }
