@@ -69,6 +69,10 @@ struct kw_dtls_params {
     uint8_t prepared_hello[32]; /* server with has_prepared_hello: SHA-256 of the only
                                    ClientHello.random that this association answers */
     bool has_prepared_hello;
+    /* End at once on what anybody could have sent: a hello that cannot be answered, an alert in the
+     * clear. Without it they end the association only when nothing better comes within a second.
+     * For conformance suites, which wait for the answer. */
+    bool fail_fast;
 };
 
 /* Bytes of one association, 64-byte aligned. */

@@ -220,6 +220,8 @@ struct kw_session_event {
 
 KW_API KW_MUST_USE bool kw_session_next_event(struct kw_session *session,
                                               struct kw_session_event *ret);
+/* An event waits. Cheap: asked after each packet. */
+KW_API bool kw_session_has_event(const struct kw_session *session);
 /* Figures of a generation; false when it is forgotten (retired and its event taken). */
 KW_API KW_MUST_USE bool kw_session_facts(const struct kw_session *session, uint32_t generation,
                                          kw_ns now, struct kw_generation_facts *ret);

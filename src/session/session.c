@@ -116,6 +116,11 @@ bool kw_session_next_event(struct kw_session *session, struct kw_session_event *
     return true;
 }
 
+bool kw_session_has_event(const struct kw_session *session)
+{
+    return session->event_count != 0;
+}
+
 struct kw_generation *kw_session_find(struct kw_session *session, uint32_t number)
 {
     for (size_t i = 0; i < KW_SESSION_GENERATIONS; i++) {

@@ -140,6 +140,7 @@ static const struct {
     {KW_GROUP_P256, 65, 65, 32},
     {KW_GROUP_P384, 97, 97, 48},
     {KW_GROUP_X25519, 32, 32, 32},
+    {KW_GROUP_X25519MLKEM768, 1216, 1120, 64},
 };
 
 static void exchanges_agree(void **state)
@@ -173,45 +174,79 @@ static void exchanges_agree(void **state)
     provider_free(crypto);
 }
 
+enum { FROM_CLIENT = 1, FROM_SERVER = 2, FROM_BOTH = 3 };
+
+/* Bytes [at, at + len) of a good share are set to `value`, and its length changes by `longer`. */
+static const struct {
+    enum kw_group group;
+    int from;
+    size_t at, len;
+    int value;
+    int longer;
+    const char *why;
+} bad_shares[] = {
+    {KW_GROUP_P256, FROM_BOTH, 0, 0, 0, -1, "too short"},
+    {KW_GROUP_P256, FROM_BOTH, 0, 0, 0, 1, "too long"},
+    {KW_GROUP_P256, FROM_BOTH, 0, 0, 0, -65, "empty"},
+    {KW_GROUP_P256, FROM_BOTH, 1, 64, 0, 0, "zero is not on the curve"},
+    {KW_GROUP_P256, FROM_BOTH, 1, 32, 0xff, 0, "coordinate beyond the field"},
+    {KW_GROUP_P256, FROM_BOTH, 40, 4, 0x55, 0, "off the curve"},
+    {KW_GROUP_P256, FROM_BOTH, 0, 1, 0x06, 0, "hybrid form"},
+    {KW_GROUP_P256, FROM_BOTH, 0, 1, 0x00, 0, "the point at infinity"},
+    {KW_GROUP_P256, FROM_BOTH, 0, 1, 0x02, -32, "compressed form"},
+    {KW_GROUP_P384, FROM_BOTH, 0, 0, 0, -1, "too short"},
+    {KW_GROUP_P384, FROM_BOTH, 1, 96, 0, 0, "zero is not on the curve"},
+    {KW_GROUP_P384, FROM_BOTH, 60, 4, 0x55, 0, "off the curve"},
+    {KW_GROUP_X25519, FROM_BOTH, 0, 0, 0, -1, "too short"},
+    {KW_GROUP_X25519, FROM_BOTH, 0, 0, 0, 1, "too long"},
+    {KW_GROUP_X25519, FROM_BOTH, 0, 32, 0, 0, "all-zero result (RFC 8446, section 7.4.2)"},
+    {KW_GROUP_X25519MLKEM768, FROM_BOTH, 0, 0, 0, -1, "too short"},
+    {KW_GROUP_X25519MLKEM768, FROM_CLIENT, 0, 0, 0, -96, "as long as the server's"},
+    {KW_GROUP_X25519MLKEM768, FROM_SERVER, 0, 0, 0, 96, "as long as the client's"},
+    {KW_GROUP_X25519MLKEM768, FROM_CLIENT, 0, 2, 0xff, 0, "first coefficient beyond q"},
+    {KW_GROUP_X25519MLKEM768, FROM_CLIENT, 1150, 2, 0xff, 0, "last coefficients beyond q"},
+    {KW_GROUP_X25519MLKEM768, FROM_CLIENT, 1184, 32, 0, 0, "all-zero x25519 result"},
+    {KW_GROUP_X25519MLKEM768, FROM_SERVER, 1088, 32, 0, 0, "all-zero x25519 result"},
+};
+
 static void bad_shares_are_malformed(void **state)
 {
     struct kw_crypto *crypto = provider();
 
     (void)state;
-    for (size_t i = 0; i < KW_ARRAY_LEN(groups); i++) {
-        enum kw_group group = groups[i].group;
-        uint8_t offer[KW_KX_SHARE_MAX], answer[KW_KX_SHARE_MAX], wrong[KW_KX_SHARE_MAX];
-        size_t offer_len, answer_len = 0;
-        struct kw_secret secret = {0};
+    for (size_t i = 0; i < KW_ARRAY_LEN(bad_shares); i++) {
+        enum kw_group group = bad_shares[i].group;
+        uint8_t offer[KW_KX_SHARE_MAX + 8], answer[KW_KX_SHARE_MAX + 8], made[KW_KX_SHARE_MAX];
+        size_t offer_len, answer_len, made_len = 0;
+        struct kw_secret good, secret = {0};
+        enum kw_verdict verdict = KW_ACCEPT;
         struct kw_kx *kx;
 
         assert_int_equal(crypto->ops->kx_offer(crypto, group, &kx, offer, &offer_len), KW_OK);
-        for (int kind = 0; kind < 4; kind++) {
-            enum kw_verdict verdict = KW_ACCEPT;
-            struct kw_bytes view = {wrong, offer_len};
+        assert_int_equal(crypto->ops->kx_answer(crypto, group, (struct kw_bytes){offer, offer_len},
+                                                answer, &answer_len, &good, &verdict),
+                         KW_OK);
+        assert_int_equal(verdict, KW_ACCEPT);
+        memset(offer + bad_shares[i].at, bad_shares[i].value, bad_shares[i].len);
+        memset(answer + bad_shares[i].at, bad_shares[i].value, bad_shares[i].len);
+        offer_len = (size_t)((int)offer_len + bad_shares[i].longer);
+        answer_len = (size_t)((int)answer_len + bad_shares[i].longer);
 
-            memcpy(wrong, offer, offer_len);
-            if (kind == 0)
-                view.len--;
-            else if (kind == 1)
-                memset(wrong + (group == KW_GROUP_X25519 ? 0 : 1), 0,
-                       offer_len - (group == KW_GROUP_X25519 ? 0 : 1));
-            else if (group == KW_GROUP_X25519)
-                continue; /* every other value is some point */
-            else if (kind == 2)
-                wrong[offer_len - 1] ^= 1;
-            else
-                wrong[0] = 6; /* the hybrid form */
-            assert_int_equal(
-                crypto->ops->kx_answer(crypto, group, view, answer, &answer_len, &secret, &verdict),
-                KW_OK);
-            CHECK(verdict == KW_DROP_MALFORMED, "group %x, kind %d", (unsigned)group, kind);
-            assert_int_equal(secret.len, 0);
-            verdict = KW_ACCEPT;
-            assert_int_equal(crypto->ops->kx_finish(kx, view, &secret, &verdict), KW_OK);
-            CHECK(verdict == KW_DROP_MALFORMED, "group %x, kind %d", (unsigned)group, kind);
-            assert_int_equal(secret.len, 0);
+        if (bad_shares[i].from & FROM_CLIENT) {
+            assert_int_equal(crypto->ops->kx_answer(crypto, group,
+                                                    (struct kw_bytes){offer, offer_len}, made,
+                                                    &made_len, &secret, &verdict),
+                             KW_OK);
+            CHECK(verdict == KW_DROP_MALFORMED, "row %zu from a client: %s", i, bad_shares[i].why);
         }
+        if (bad_shares[i].from & FROM_SERVER) {
+            verdict = KW_ACCEPT;
+            assert_int_equal(crypto->ops->kx_finish(kx, (struct kw_bytes){answer, answer_len},
+                                                    &secret, &verdict),
+                             KW_OK);
+            CHECK(verdict == KW_DROP_MALFORMED, "row %zu from a server: %s", i, bad_shares[i].why);
+        }
+        assert_int_equal(secret.len, 0);
         crypto->ops->kx_free(kx);
     }
     provider_free(crypto);
@@ -310,6 +345,24 @@ static void pools_are_bounded(void **state)
     }
     assert_true(counts[0] > 0);
     assert_int_equal(counts[0], counts[1]);
+    provider_free(crypto);
+}
+
+static void *no_memory(void *ctx, size_t size)
+{
+    (void)ctx;
+    (void)size;
+    return NULL;
+}
+
+static void too_late_for_another_allocator(void **state)
+{
+    struct kw_openssl_memory memory = {.take = no_memory};
+    struct kw_crypto *crypto = provider();
+
+    (void)state;
+    if (which == OPENSSL)
+        assert_int_equal(kw_openssl_use_memory(&memory), KW_ERR_STATE);
     provider_free(crypto);
 }
 
@@ -419,7 +472,8 @@ int main(int argc, char *argv[])
         cmocka_unit_test(hash_can_be_peeked), cmocka_unit_test(aead_detects_every_change),
         cmocka_unit_test(exchanges_agree),    cmocka_unit_test(bad_shares_are_malformed),
         cmocka_unit_test(signatures_bind),    cmocka_unit_test(objects_may_be_null),
-        cmocka_unit_test(random_is_random),   cmocka_unit_test(pools_are_bounded),
+        cmocka_unit_test(random_is_random),   cmocka_unit_test(too_late_for_another_allocator),
+        cmocka_unit_test(pools_are_bounded),
     };
 
     if (strcmp(name, "toy") == 0) {

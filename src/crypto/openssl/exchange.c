@@ -16,6 +16,7 @@ struct kw_kx {
     struct slot slot; /* first */
     enum kw_group group;
     EVP_PKEY *key;
+    struct kem_key kem; /* X25519MLKEM768 */
 };
 
 static enum kw_status failed(void)
@@ -94,44 +95,59 @@ static enum kw_status derive(struct curve *curve, EVP_PKEY *key, struct kw_bytes
 static bool has_group(const struct kw_crypto *crypto, enum kw_group group)
 {
     (void)crypto;
-    return group == KW_GROUP_P256 || group == KW_GROUP_P384 || group == KW_GROUP_X25519;
+    return group == KW_GROUP_P256 || group == KW_GROUP_P384 || group == KW_GROUP_X25519 ||
+           group == KW_GROUP_X25519MLKEM768;
 }
 
-static enum kw_status kx_offer(struct kw_crypto *crypto, enum kw_group group, struct kw_kx **ret,
-                               uint8_t share[KW_KX_SHARE_MAX], size_t *share_len)
+/*
+ * draft-ietf-tls-ecdhe-mlkem: in X25519MLKEM768 the ML-KEM part comes first in both shares and in
+ * the secret. It is an x25519 exchange with something in front.
+ */
+static enum kw_status hybrid_finish(struct kw_kx *kx, struct kw_bytes peer_share,
+                                    struct kw_secret *made, enum kw_verdict *verdict)
 {
-    struct kw_openssl *ssl = openssl_of(crypto);
-    struct curve *curve = find_curve(ssl, group);
-    struct kw_kx *kx;
+    struct curve *curve = &kx->slot.owner->curves[CURVE_X25519];
+    struct kw_bytes point = {peer_share.data + KW_MLKEM768_CT_LEN, curve->share_len};
     enum kw_status status;
 
-    if (curve == NULL)
-        return KW_ERR_INPUT;
-    kx = slots_take(&ssl->exchanges);
-    if (kx == NULL)
-        return KW_ERR_MEMORY;
-    status = curve_generate(curve, &kx->key, share);
-    if (status != KW_OK) {
-        slots_give(&ssl->exchanges, kx);
+    *verdict = KW_DROP_MALFORMED;
+    if (peer_share.len != KW_MLKEM768_CT_LEN + curve->share_len)
+        return KW_OK;
+    status = derive(curve, kx->key, point, made->bytes + KW_MLKEM768_SECRET_LEN, verdict);
+    if (status != KW_OK || *verdict != KW_ACCEPT)
         return status;
-    }
-    kx->group = group;
-    *share_len = curve->share_len;
-    *ret = kx;
-    return KW_OK;
+    return kem_finish(&kx->kem, peer_share.data, made->bytes);
 }
 
-static enum kw_status kx_finish(struct kw_kx *kx, struct kw_bytes peer_share, struct kw_secret *ret,
-                                enum kw_verdict *verdict)
+static enum kw_status curve_answer(struct curve *curve, struct kw_bytes peer_share, uint8_t *share,
+                                   uint8_t *secret, enum kw_verdict *verdict)
 {
-    struct curve *curve = find_curve(kx->slot.owner, kx->group);
-    struct kw_secret made = {.len = (uint8_t)curve->secret_len};
-    enum kw_status status = derive(curve, kx->key, peer_share, made.bytes, verdict);
+    EVP_PKEY *key;
+    enum kw_status status = curve_generate(curve, &key, share);
 
-    if (status == KW_OK && *verdict == KW_ACCEPT)
-        *ret = made;
-    kw_secret_wipe(&made);
+    if (status != KW_OK)
+        return status;
+    status = derive(curve, key, peer_share, secret, verdict);
+    EVP_PKEY_free(key);
     return status;
+}
+
+static enum kw_status hybrid_answer(struct kw_openssl *ssl, struct kw_bytes peer_share,
+                                    uint8_t *share, struct kw_secret *made,
+                                    enum kw_verdict *verdict)
+{
+    struct curve *curve = &ssl->curves[CURVE_X25519];
+    struct kw_bytes point = {peer_share.data + KW_MLKEM768_EK_LEN, curve->share_len};
+    enum kw_status status;
+
+    *verdict = KW_DROP_MALFORMED;
+    if (peer_share.len != KW_MLKEM768_EK_LEN + curve->share_len)
+        return KW_OK;
+    status = curve_answer(curve, point, share + KW_MLKEM768_CT_LEN,
+                          made->bytes + KW_MLKEM768_SECRET_LEN, verdict);
+    if (status != KW_OK || *verdict != KW_ACCEPT)
+        return status;
+    return kem_answer(ssl, peer_share.data, share, made->bytes, verdict);
 }
 
 static void kx_free(struct kw_kx *kx)
@@ -140,23 +156,87 @@ static void kx_free(struct kw_kx *kx)
         return;
     EVP_PKEY_free(kx->key);
     kx->key = NULL;
+    kem_free(&kx->kem);
     slots_give(&kx->slot.owner->exchanges, kx);
+}
+
+static enum kw_status kx_offer(struct kw_crypto *crypto, enum kw_group group, struct kw_kx **ret,
+                               uint8_t share[KW_KX_SHARE_MAX], size_t *share_len)
+{
+    struct kw_openssl *ssl = openssl_of(crypto);
+    bool hybrid = group == KW_GROUP_X25519MLKEM768;
+    size_t kem_len = hybrid ? KW_MLKEM768_EK_LEN : 0;
+    struct curve *curve = find_curve(ssl, hybrid ? KW_GROUP_X25519 : group);
+    struct kw_kx *kx;
+    enum kw_status status;
+
+    if (curve == NULL)
+        return KW_ERR_INPUT;
+    kx = slots_take(&ssl->exchanges);
+    if (kx == NULL)
+        return KW_ERR_MEMORY;
+    status = curve_generate(curve, &kx->key, share + kem_len);
+    if (status == KW_OK && hybrid)
+        status = kem_offer(ssl, &kx->kem, share);
+    kw_wipe_stack();
+    if (status != KW_OK) {
+        kx_free(kx);
+        return status;
+    }
+    kx->group = group;
+    *share_len = kem_len + curve->share_len;
+    *ret = kx;
+    return KW_OK;
+}
+
+static enum kw_status kx_finish(struct kw_kx *kx, struct kw_bytes peer_share, struct kw_secret *ret,
+                                enum kw_verdict *verdict)
+{
+    struct kw_secret made = {0};
+    enum kw_status status;
+
+    if (kx->group == KW_GROUP_X25519MLKEM768) {
+        made.len = 2 * 32;
+        status = hybrid_finish(kx, peer_share, &made, verdict);
+    } else {
+        struct curve *curve = find_curve(kx->slot.owner, kx->group);
+
+        made.len = (uint8_t)curve->secret_len;
+        status = derive(curve, kx->key, peer_share, made.bytes, verdict);
+    }
+    if (status == KW_OK && *verdict == KW_ACCEPT)
+        *ret = made;
+    kw_secret_wipe(&made);
+    kw_wipe_stack();
+    return status;
 }
 
 static enum kw_status kx_answer(struct kw_crypto *crypto, enum kw_group group,
                                 struct kw_bytes peer_share, uint8_t share[KW_KX_SHARE_MAX],
                                 size_t *share_len, struct kw_secret *ret, enum kw_verdict *verdict)
 {
-    struct kw_kx *kx;
-    size_t len;
-    enum kw_status status = kx_offer(crypto, group, &kx, share, &len);
+    struct kw_openssl *ssl = openssl_of(crypto);
+    struct curve *curve = find_curve(ssl, group);
+    struct kw_secret made = {0};
+    size_t len = KW_MLKEM768_CT_LEN + 32;
+    enum kw_status status;
 
-    if (status != KW_OK)
-        return status;
-    status = kx_finish(kx, peer_share, ret, verdict);
-    if (status == KW_OK)
+    if (group == KW_GROUP_X25519MLKEM768) {
+        made.len = 2 * 32;
+        status = hybrid_answer(ssl, peer_share, share, &made, verdict);
+    } else if (curve != NULL) {
+        made.len = (uint8_t)curve->secret_len;
+        len = curve->share_len;
+        status = curve_answer(curve, peer_share, share, made.bytes, verdict);
+    } else {
+        return KW_ERR_INPUT;
+    }
+    if (status == KW_OK && *verdict == KW_ACCEPT) {
+        *ret = made;
         *share_len = len;
-    kx_free(kx);
+    }
+    kw_secret_wipe(&made);
+    kw_wipe_stack();
     return status;
 }
 
@@ -206,6 +286,8 @@ enum kw_status exchange_part_init(struct kw_openssl *ssl, const struct kw_openss
         status = make_curve(&ssl->curves[CURVE_P384], "EC", "P-384");
     if (status == KW_OK)
         status = make_curve(&ssl->curves[CURVE_X25519], "X25519", NULL);
+    if (status == KW_OK)
+        status = kem_part_init(ssl);
     /* A client may offer two shares at once; an answer uses one for a moment. */
     if (status == KW_OK)
         status = slots_init(&ssl->exchanges, ssl, sizeof(struct kw_kx), 2 * config->handshakes + 2);
@@ -219,7 +301,12 @@ void exchange_part_deinit(struct kw_openssl *ssl)
         EVP_PKEY_CTX_free(ssl->curves[i].keygen);
         EVP_PKEY_free(ssl->curves[i].peer);
     }
-    for (size_t i = 0; ssl->exchanges.memory != NULL && i < ssl->exchanges.count; i++)
-        EVP_PKEY_free(((struct kw_kx *)slots_at(&ssl->exchanges, i))->key);
+    for (size_t i = 0; ssl->exchanges.memory != NULL && i < ssl->exchanges.count; i++) {
+        struct kw_kx *kx = slots_at(&ssl->exchanges, i);
+
+        EVP_PKEY_free(kx->key);
+        kem_free(&kx->kem);
+    }
+    kem_part_deinit(ssl);
     slots_deinit(&ssl->exchanges);
 }

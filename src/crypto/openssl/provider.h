@@ -7,6 +7,7 @@
 #include <keywheel/openssl.h>
 
 #include "crypto/cert.h"
+#include "crypto/mlkem/mlkem.h"
 
 #include <openssl/evp.h>
 
@@ -58,6 +59,8 @@ struct kw_openssl {
     EVP_MAC_CTX *hmac[HMAC_COUNT];
     EVP_MD_CTX *peek[KW_HASH_COUNT];
     struct curve curves[CURVE_COUNT];
+    EVP_PKEY_CTX *kem_keygen; /* NULL: libcrypto has no ML-KEM, so ours serves */
+    EVP_PKEY_CTX *kem_peer;
     struct slots digests[KW_HASH_COUNT];
     struct slots aeads;
     struct slots masks;
@@ -84,6 +87,23 @@ enum kw_status exchange_part_init(struct kw_openssl *ssl, const struct kw_openss
 void exchange_part_deinit(struct kw_openssl *ssl);
 enum kw_status identity_part_init(struct kw_openssl *ssl, const struct kw_openssl_config *config);
 void identity_part_deinit(struct kw_openssl *ssl);
+
+/* ML-KEM-768, half of the hybrid group: libcrypto's key or ours, the other one is NULL. */
+struct kem_key {
+    EVP_PKEY *evp;
+    struct kw_mlkem768_key *own;
+};
+
+enum kw_status kem_part_init(struct kw_openssl *ssl);
+void kem_part_deinit(struct kw_openssl *ssl);
+enum kw_status kem_offer(struct kw_openssl *ssl, struct kem_key *ret,
+                         uint8_t ek[KW_MLKEM768_EK_LEN]);
+enum kw_status kem_finish(const struct kem_key *key, const uint8_t ct[KW_MLKEM768_CT_LEN],
+                          uint8_t secret[KW_MLKEM768_SECRET_LEN]);
+enum kw_status kem_answer(struct kw_openssl *ssl, const uint8_t ek[KW_MLKEM768_EK_LEN],
+                          uint8_t ct[KW_MLKEM768_CT_LEN], uint8_t secret[KW_MLKEM768_SECRET_LEN],
+                          enum kw_verdict *verdict);
+void kem_free(struct kem_key *key);
 
 /* Shared by key exchange and signatures. */
 enum kw_status curve_generate(struct curve *curve, EVP_PKEY **ret, uint8_t *share);

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each open message owns a piece of the arena, taken whole when its first fragment arrives:
+ *
+ *     arena: | body of 3 | seen bits | body of 5 | seen bits | free ...
+ *
+ * The pieces lie in order of arrival; when one is forgotten, those behind it move up. The message
+ * that is due always gets its room: later ones are forgotten for it, since their sender
+ * repeats whatever was not acknowledged.
+ */
+#include "dtls/reassembly.h"
+
+#include "base/assert.h"
+
+#include <string.h>
+
+_Static_assert(KW_DTLS_MESSAGE_MAX + (KW_DTLS_MESSAGE_MAX + 7) / 8 <= KW_DTLS_ARENA,
+               "the largest message fits an empty arena");
+
+enum kw_verdict kw_fragment_parse(struct kw_reader *in, struct kw_fragment *ret)
+{
+    struct kw_fragment made;
+    uint32_t len;
+
+    made.type = kw_read_u8(in);
+    made.message_len = kw_read_u24(in);
+    made.seq = kw_read_u16(in);
+    made.offset = kw_read_u24(in);
+    len = kw_read_u24(in);
+    made.body = kw_read_bytes(in, len);
+    if (in->failed)
+        return KW_DROP_TRUNCATED;
+    /* Both are below 2^24: the sum cannot wrap. */
+    if (made.offset + len > made.message_len)
+        return KW_DROP_MALFORMED;
+    /* A fragment of nothing is only honest for a message of nothing. */
+    if (len == 0 && made.message_len != 0)
+        return KW_DROP_MALFORMED;
+    *ret = made;
+    return KW_ACCEPT;
+}
+
+void kw_reassembly_init(struct kw_reassembly *reassembly, uint32_t next_seq)
+{
+    kw_reassembly_reset(reassembly, next_seq);
+}
+
+void kw_reassembly_reset(struct kw_reassembly *reassembly, uint32_t next_seq)
+{
+    kw_wipe(reassembly->arena, reassembly->used);
+    memset(reassembly->open, 0, sizeof reassembly->open);
+    reassembly->used = 0;
+    reassembly->next_seq = next_seq;
+}
+
+static uint32_t piece_size(uint32_t len)
+{
+    return len + (len + 7) / 8;
+}
+
+static void forget(struct kw_reassembly *r, struct kw_open_message *gone)
+{
+    uint32_t size = piece_size(gone->len), behind = gone->at + size;
+
+    memmove(r->arena + gone->at, r->arena + behind, r->used - behind);
+    kw_wipe(r->arena + r->used - size, size);
+    r->used -= size;
+    for (size_t i = 0; i < KW_DTLS_OPEN_MESSAGES; i++) {
+        if (r->open[i].used && r->open[i].at > gone->at)
+            r->open[i].at -= size;
+    }
+    *gone = (struct kw_open_message){.used = false};
+}
+
+static struct kw_open_message *find(struct kw_reassembly *r, uint32_t seq)
+{
+    for (size_t i = 0; i < KW_DTLS_OPEN_MESSAGES; i++) {
+        if (r->open[i].used && r->open[i].seq == seq)
+            return &r->open[i];
+    }
+    return NULL;
+}
+
+/* The one furthest ahead; there is always a sender who repeats it. */
+static struct kw_open_message *find_latest(struct kw_reassembly *r)
+{
+    struct kw_open_message *latest = NULL;
+
+    for (size_t i = 0; i < KW_DTLS_OPEN_MESSAGES; i++) {
+        if (r->open[i].used && (latest == NULL || r->open[i].seq > latest->seq))
+            latest = &r->open[i];
+    }
+    return latest;
+}
+
+static struct kw_open_message *start(struct kw_reassembly *r, const struct kw_fragment *fragment,
+                                     uint16_t epoch)
+{
+    uint32_t size = piece_size(fragment->message_len);
+    struct kw_open_message *slot = NULL;
+
+    while (fragment->seq == r->next_seq && r->used + size > KW_DTLS_ARENA)
+        forget(r, find_latest(r));
+    if (r->used + size > KW_DTLS_ARENA)
+        return NULL;
+    /* A message ahead by n needs n + 1 slots at most, so there is a free one. */
+    for (size_t i = 0; i < KW_DTLS_OPEN_MESSAGES; i++) {
+        if (!r->open[i].used) {
+            slot = &r->open[i];
+            break;
+        }
+    }
+    KW_ASSERT(slot != NULL);
+    *slot = (struct kw_open_message){
+        .used = true,
+        .type = fragment->type,
+        .epoch = epoch,
+        .seq = fragment->seq,
+        .len = fragment->message_len,
+        .at = r->used,
+    };
+    memset(r->arena + r->used, 0, size);
+    r->used += size;
+    return slot;
+}
+
+static void copy_in(struct kw_reassembly *r, struct kw_open_message *slot,
+                    const struct kw_fragment *fragment)
+{
+    uint8_t *body = r->arena + slot->at;
+    uint8_t *seen = body + slot->len;
+
+    for (uint32_t i = 0; i < fragment->body.len; i++) {
+        uint32_t at = fragment->offset + i;
+        uint8_t bit = (uint8_t)(1U << (at % 8));
+
+        /* The first copy of a byte stays: an overlap changes nothing. */
+        if (seen[at / 8] & bit)
+            continue;
+        seen[at / 8] |= bit;
+        body[at] = fragment->body.data[i];
+        slot->have++;
+    }
+}
+
+enum kw_verdict kw_reassembly_add(struct kw_reassembly *reassembly,
+                                  const struct kw_fragment *fragment, uint16_t epoch)
+{
+    struct kw_open_message *slot;
+
+    if (fragment->seq < reassembly->next_seq)
+        return KW_DROP_OLD;
+    if (fragment->seq - reassembly->next_seq >= KW_DTLS_OPEN_MESSAGES ||
+        fragment->message_len > KW_DTLS_MESSAGE_MAX)
+        return KW_DROP_LIMIT;
+    if (fragment->offset + fragment->body.len > fragment->message_len)
+        return KW_DROP_MALFORMED;
+    slot = find(reassembly, fragment->seq);
+    if (slot == NULL)
+        slot = start(reassembly, fragment, epoch);
+    if (slot == NULL)
+        return KW_DROP_LIMIT;
+    if (slot->type != fragment->type || slot->len != fragment->message_len || slot->epoch != epoch)
+        return KW_DROP_MALFORMED;
+    copy_in(reassembly, slot, fragment);
+    return KW_ACCEPT;
+}
+
+bool kw_reassembly_peek(const struct kw_reassembly *reassembly, struct kw_message *ret)
+{
+    for (size_t i = 0; i < KW_DTLS_OPEN_MESSAGES; i++) {
+        const struct kw_open_message *slot = &reassembly->open[i];
+
+        if (slot->used && slot->seq == reassembly->next_seq && slot->have == slot->len) {
+            *ret = (struct kw_message){
+                .type = slot->type,
+                .epoch = slot->epoch,
+                .seq = slot->seq,
+                .body = {reassembly->arena + slot->at, slot->len},
+            };
+            return true;
+        }
+    }
+    return false;
+}
+
+void kw_reassembly_pop(struct kw_reassembly *reassembly)
+{
+    struct kw_open_message *slot = find(reassembly, reassembly->next_seq);
+
+    if (slot != NULL)
+        forget(reassembly, slot);
+    reassembly->next_seq++;
+}
+
+void kw_reassembly_skip_to(struct kw_reassembly *reassembly, uint16_t seq)
+{
+    struct kw_open_message *slot = find(reassembly, seq);
+
+    if (slot == NULL || slot->have != slot->len)
+        return;
+    while (reassembly->next_seq != seq)
+        kw_reassembly_pop(reassembly);
+}
+
+bool kw_reassembly_has_later(const struct kw_reassembly *reassembly)
+{
+    for (size_t i = 0; i < KW_DTLS_OPEN_MESSAGES; i++) {
+        if (reassembly->open[i].used && reassembly->open[i].seq != reassembly->next_seq)
+            return true;
+    }
+    return false;
+}
+
+bool kw_reassembly_has_open(const struct kw_reassembly *reassembly)
+{
+    for (size_t i = 0; i < KW_DTLS_OPEN_MESSAGES; i++) {
+        if (reassembly->open[i].used)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Evidence. Every admitted call has room for its facts reserved, and each rotation its own, so what
+ * is put here always fits. Texts of the peer are cut here and escaped where they are shown.
+ */
+#include "gateway/state.h"
+
+#include <string.h>
+
+static struct kw_fact *begin(struct kw_gateway *gateway, enum kw_fact_type type,
+                             const struct kw_tenant *tenant, kw_ns now)
+{
+    struct kw_fact *fact = &gateway->fact;
+
+    memset(fact, 0, sizeof *fact);
+    fact->type = type;
+    fact->utc = kw_gateway_utc(gateway, now);
+    fact->monotonic = now;
+    kw_text_copy(fact->tenant, sizeof fact->tenant, tenant->config->name);
+    return fact;
+}
+
+static struct kw_fact *begin_of(struct kw_gateway *gateway, enum kw_fact_type type,
+                                const struct kw_call *call, uint32_t generation, kw_ns now)
+{
+    struct kw_fact *fact = begin(gateway, type, call->tenant, now);
+
+    fact->session = call->session_id;
+    fact->generation = generation;
+    return fact;
+}
+
+/* From the call's reserve; a fact beyond it asks for a slot of its own. */
+static void put(struct kw_gateway *gateway, struct kw_call *call)
+{
+    const struct kw_fact_sink *sink = &gateway->config.sink;
+
+    if (call->reserved > 0) {
+        call->reserved--;
+    } else if (!sink->reserve(sink->ctx, 1)) {
+        gateway->lost_facts++;
+        return;
+    }
+    sink->put(sink->ctx, &gateway->fact);
+}
+
+const char *kw_backend_name(enum kw_backend_kind kind)
+{
+    switch (kind) {
+    case KW_BACKEND_ECHO:
+        return "echo";
+    case KW_BACKEND_BRIDGE:
+        return "bridge";
+    case KW_BACKEND_RTP:
+        return "rtp";
+    }
+    return "unknown";
+}
+
+void kw_fact_opened(struct kw_gateway *gateway, struct kw_call *call,
+                    const struct kw_call_offer *offer, kw_ns now)
+{
+    struct kw_fact *fact = begin_of(gateway, KW_FACT_SESSION_OPENED, call, 0, now);
+    char remote[KW_ADDRESS_TEXT_MAX];
+
+    kw_address_write(offer->remote, remote);
+    kw_text_copy(fact->u.opened.policy, sizeof fact->u.opened.policy, call->terms.policy);
+    kw_text_copy(fact->u.opened.backend, sizeof fact->u.opened.backend,
+                 kw_backend_name(call->tenant->config->backend));
+    kw_text_copy(fact->u.opened.method, sizeof fact->u.opened.method, kw_method_name(call->method));
+    kw_text_copy(fact->u.opened.remote, sizeof fact->u.opened.remote, remote);
+    kw_text_copy(fact->u.opened.user_agent, sizeof fact->u.opened.user_agent, offer->user_agent);
+    fact->u.opened.limit_seconds = call->terms.rotation.period / KW_S(1);
+    fact->u.opened.limit_bytes = call->terms.rotation.bytes;
+    put(gateway, call);
+}
+
+static void exception_used(struct kw_gateway *gateway, struct kw_call *call, uint32_t generation,
+                           const struct kw_dtls_facts *dtls, kw_ns now)
+{
+    bool is_old = dtls->version == KW_DTLS_1_2;
+    bool is_cm = dtls->srtp_profile == KW_SRTP_AES128_CM_SHA1_80;
+    struct kw_fact *fact;
+
+    if (call->terms.exception[0] == '\0')
+        return;
+    fact = begin_of(gateway, KW_FACT_EXCEPTION_USED, call, generation, now);
+    kw_text_copy(fact->u.exception.name, sizeof fact->u.exception.name, call->terms.exception);
+    kw_text_copy(fact->u.exception.what, sizeof fact->u.exception.what,
+                 is_old && is_cm ? "DTLS 1.2, AES_CM_128_HMAC_SHA1_80"
+                 : is_old        ? "DTLS 1.2"
+                 : is_cm         ? "AES_CM_128_HMAC_SHA1_80"
+                                 : "applies, not needed");
+    put(gateway, call);
+}
+
+void kw_fact_established(struct kw_gateway *gateway, struct kw_call *call, uint32_t generation,
+                         kw_ns now)
+{
+    struct kw_generation_facts facts;
+    struct kw_fact *fact;
+    char path[KW_ADDRESS_TEXT_MAX];
+
+    if (!kw_session_facts(call->session, generation, now, &facts))
+        return;
+    exception_used(gateway, call, generation, &facts.dtls, now);
+    fact = begin_of(gateway, KW_FACT_GENERATION_ESTABLISHED, call, generation, now);
+    kw_address_write(&facts.path.remote, path);
+    fact->u.established.version = facts.dtls.version;
+    fact->u.established.server = facts.dtls.role == KW_DTLS_SERVER;
+    fact->u.established.suite = facts.dtls.suite;
+    fact->u.established.group = facts.dtls.group;
+    fact->u.established.our_scheme = facts.dtls.our_scheme;
+    fact->u.established.peer_scheme = facts.dtls.peer_scheme;
+    fact->u.established.srtp_profile = facts.dtls.srtp_profile;
+    fact->u.established.peer_fingerprint = facts.dtls.peer_fingerprint;
+    fact->u.established.our_fingerprint = facts.our_fingerprint;
+    fact->u.established.retried = facts.dtls.retried;
+    kw_text_copy(fact->u.established.method, sizeof fact->u.established.method,
+                 kw_method_name(facts.method));
+    kw_text_copy(fact->u.established.kernel, sizeof fact->u.established.kernel, facts.kernel);
+    kw_text_copy(fact->u.established.provider, sizeof fact->u.established.provider,
+                 gateway->shared.dtls.crypto->ops->name);
+    kw_text_copy(fact->u.established.path, sizeof fact->u.established.path, path);
+    fact->u.established.datagrams = facts.dtls.datagrams_sent + facts.dtls.datagrams_received;
+    fact->u.established.retransmissions = facts.dtls.retransmissions;
+    fact->u.established.duration_us = facts.dtls.duration / KW_US(1);
+    put(gateway, call);
+}
+
+static uint64_t us_between(kw_ns from, kw_ns to)
+{
+    return from != 0 && to > from ? (to - from) / KW_US(1) : 0;
+}
+
+void kw_fact_rotated(struct kw_gateway *gateway, struct kw_call *call, uint32_t from, kw_ns now)
+{
+    uint32_t current = kw_session_current(call->session);
+    struct kw_generation_facts old, new;
+    struct kw_fact *fact;
+
+    if (!kw_session_facts(call->session, from, now, &old) ||
+        !kw_session_facts(call->session, current, now, &new))
+        return;
+    fact = begin_of(gateway, KW_FACT_ROTATED, call, current, now);
+    fact->u.rotated.from = from;
+    kw_text_copy(fact->u.rotated.method, sizeof fact->u.rotated.method, kw_method_name(new.method));
+    kw_text_copy(fact->u.rotated.reason, sizeof fact->u.rotated.reason, kw_reason_name(new.reason));
+    fact->u.rotated.negotiation_us = us_between(new.prepared, new.ready);
+    fact->u.rotated.switch_us = us_between(new.ready, new.switched);
+    fact->u.rotated.overlap_us = us_between(new.switched, old.retired);
+    fact->u.rotated.old_packets = old.received.packets;
+    fact->u.rotated.new_packets = new.received.packets;
+    fact->u.rotated.lost = old.lost_across_switch;
+    fact->u.rotated.old_bytes = old.sent.bytes + old.received.bytes;
+    fact->u.rotated.old_age_us = us_between(old.ready, old.retired);
+    put(gateway, call);
+}
+
+static const char *end_rule(enum kw_dtls_end end)
+{
+    switch (end) {
+    case KW_DTLS_END_FINGERPRINT:
+        return "fingerprint-mismatch";
+    case KW_DTLS_END_POLICY:
+        return "no-common-terms";
+    case KW_DTLS_END_TIMEOUT:
+        return "handshake-timeout";
+    case KW_DTLS_END_NONE:
+    case KW_DTLS_END_CLOSED:
+    case KW_DTLS_END_ALERT_SENT:
+    case KW_DTLS_END_ALERT_RECEIVED:
+    case KW_DTLS_END_INTERNAL:
+        break;
+    }
+    return "handshake-failed";
+}
+
+void kw_fact_handshake_refused(struct kw_gateway *gateway, struct kw_call *call,
+                               const struct kw_session_event *event, kw_ns now)
+{
+    const struct kw_fact_sink *sink = &gateway->config.sink;
+    struct kw_fact *fact = begin_of(gateway, KW_FACT_REFUSED, call, event->generation, now);
+    struct kw_generation_facts facts;
+    char remote[KW_ADDRESS_TEXT_MAX];
+
+    kw_text_copy(fact->u.refused.rule, sizeof fact->u.refused.rule, end_rule(event->end));
+    if (event->alert != KW_ALERT_NONE)
+        kw_text_copy(fact->u.refused.alert, sizeof fact->u.refused.alert,
+                     kw_alert_name(event->alert));
+    if (kw_session_facts(call->session, event->generation, now, &facts)) {
+        kw_address_write(&facts.path.remote, remote);
+        kw_text_copy(fact->u.refused.remote, sizeof fact->u.refused.remote, remote);
+        for (size_t i = 0; i < KW_ARRAY_LEN(facts.dtls.offered_suites); i++)
+            fact->u.refused.offered_suites[i] = (uint16_t)facts.dtls.offered_suites[i];
+        for (size_t i = 0; i < KW_ARRAY_LEN(facts.dtls.offered_groups); i++)
+            fact->u.refused.offered_groups[i] = (uint16_t)facts.dtls.offered_groups[i];
+        for (size_t i = 0; i < KW_ARRAY_LEN(facts.dtls.offered_profiles); i++)
+            fact->u.refused.offered_profiles[i] = (uint16_t)facts.dtls.offered_profiles[i];
+    }
+    put(gateway, call);
+    /* A failed rotation had room for two facts and tells one. */
+    if (event->type == KW_SESSION_EVENT_FAILED && call->reserved > 0) {
+        call->reserved--;
+        sink->release(sink->ctx, 1);
+    }
+}
+
+void kw_fact_overdue(struct kw_gateway *gateway, struct kw_call *call, uint32_t generation,
+                     kw_ns now)
+{
+    const struct kw_fact_sink *sink = &gateway->config.sink;
+    struct kw_fact *fact = begin_of(gateway, KW_FACT_OVERDUE, call, generation, now);
+    struct kw_generation_facts facts;
+    kw_ns limit;
+
+    if (!kw_session_facts(call->session, generation, now, &facts))
+        return;
+    limit = facts.ready + call->terms.rotation.period;
+    fact->u.overdue.beyond_us = now > limit ? (now - limit) / KW_US(1) : 0;
+    /* Not from the reserve: that is for how the call ends. */
+    if (sink->reserve(sink->ctx, 1))
+        sink->put(sink->ctx, fact);
+    else
+        gateway->lost_facts++;
+}
+
+void kw_fact_closed(struct kw_gateway *gateway, struct kw_call *call, kw_ns now)
+{
+    struct kw_fact *fact = begin_of(gateway, KW_FACT_SESSION_CLOSED, call, 0, now);
+
+    kw_text_copy(fact->u.closed.reason, sizeof fact->u.closed.reason,
+                 kw_session_end_name(call->end.session_end));
+    fact->u.closed.duration_us = (now - call->opened) / KW_US(1);
+    fact->u.closed.packets_sent = call->packets_sent;
+    fact->u.closed.packets_received = call->packets_received;
+    fact->u.closed.bytes_sent = call->bytes_sent;
+    fact->u.closed.bytes_received = call->bytes_received;
+    fact->u.closed.lost = call->lost;
+    fact->u.closed.auth_failures = call->auth_failures;
+    fact->u.closed.replays = call->replays;
+    put(gateway, call);
+}
+
+bool kw_fact_refused(struct kw_gateway *gateway, const struct kw_tenant *tenant, const char *rule,
+                     const struct kw_call_offer *offer, kw_ns now)
+{
+    const struct kw_fact_sink *sink = &gateway->config.sink;
+    struct kw_fact *fact = begin(gateway, KW_FACT_REFUSED, tenant, now);
+    char remote[KW_ADDRESS_TEXT_MAX];
+
+    if (!sink->reserve(sink->ctx, 1))
+        return false;
+    kw_address_write(offer->remote, remote);
+    kw_text_copy(fact->u.refused.rule, sizeof fact->u.refused.rule, rule);
+    kw_text_copy(fact->u.refused.remote, sizeof fact->u.refused.remote, remote);
+    sink->put(sink->ctx, fact);
+    return true;
+}

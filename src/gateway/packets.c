@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The packet path. A batch is walked in four steps over all its calls: what is it (first byte,
+ * 5-tuple), take its protection away, let the back end rewrite it, protect it again for where it
+ * goes. Only then come the packets that can change a session: STUN, DTLS, and media during a
+ * switch. So handshakes never delay the media that arrived with them, and no context changes while
+ * a batch holds it. DTLS beyond the budget of a turn waits in a queue.
+ */
+#include "gateway/state.h"
+
+#include <string.h>
+
+struct media {
+    struct kw_datagram *datagram;
+    struct kw_call *call;
+    uint32_t generation;
+    enum kw_packet_kind kind;
+    struct kw_outlet outlet;
+};
+
+struct batch {
+    struct kw_srtp_item items[KW_BATCH];
+    struct media media[KW_BATCH];
+    size_t count;
+    struct kw_datagram *slow[KW_BATCH]; /* everything else, in order */
+    struct kw_call *slow_calls[KW_BATCH];
+    size_t slow_count;
+};
+
+static void count(struct kw_gateway *gateway, enum kw_verdict verdict)
+{
+    gateway->counters[verdict]++;
+}
+
+static bool is_stun(const struct kw_datagram *datagram)
+{
+    return datagram->len != 0 && datagram->data[0] <= 3;
+}
+
+static bool is_dtls(const struct kw_datagram *datagram)
+{
+    return datagram->len != 0 && datagram->data[0] >= 20 && datagram->data[0] <= 63;
+}
+
+/* STUN requests name their call by the ufrag; everything else by its 5-tuple. */
+static struct kw_call *call_of(const struct kw_gateway *gateway, const struct kw_datagram *datagram)
+{
+    uint32_t number;
+    struct kw_bytes ufrag;
+    uint64_t tag;
+
+    if (is_stun(datagram) && kw_stun_local_ufrag(datagram->data, datagram->len, &ufrag)) {
+        tag = kw_table_tag(&gateway->ufrags, ufrag.data, ufrag.len);
+        if (!kw_table_get(&gateway->ufrags, tag, &number))
+            return NULL;
+    } else {
+        tag = kw_table_tag_path(&gateway->paths, &datagram->path);
+        if (!kw_table_get(&gateway->paths, tag, &number))
+            return NULL;
+    }
+    return &gateway->calls[number & ~KW_ROUTE_FIRM];
+}
+
+/* The outlet that carries what came in under this generation. */
+static bool outlet_for(struct kw_call *call, uint32_t generation, kw_ns now, struct kw_outlet *ret)
+{
+    if (kw_session_outlet(call->session, now, ret) && ret->generation == generation)
+        return true;
+    if (kw_session_second_outlet(call->session, now, ret) && ret->generation == generation)
+        return true;
+    return false;
+}
+
+/*
+ * One clear packet: to the back end, and if it goes back, where. False: consumed.
+ */
+static bool turn_around(struct kw_gateway *gateway, struct media *media, uint8_t *packet,
+                        size_t len, kw_ns now)
+{
+    struct kw_leg *leg = kw_call_leg(media->call, media->generation);
+
+    if (leg == NULL || media->call->state != KW_CALL_LIVE)
+        return false;
+    if (media->kind == KW_PACKET_RTCP) {
+        kw_echo_rtcp(gateway, media->call, leg, packet, len, now);
+        kw_gateway_touch(gateway, media->call);
+        return false;
+    }
+    return outlet_for(media->call, media->generation, now, &media->outlet) &&
+           kw_echo_rtp(gateway, media->call, leg, packet, len, now);
+}
+
+static void send_batch(struct kw_gateway *gateway, struct batch *batch, size_t item_count,
+                       kw_ns now)
+{
+    kw_srtp_protect_batch(batch->items, item_count);
+    for (size_t i = 0; i < item_count; i++) {
+        struct media *media = &batch->media[i];
+
+        if (batch->items[i].verdict != KW_ACCEPT) {
+            count(gateway, batch->items[i].verdict);
+            continue;
+        }
+        media->datagram->path = media->outlet.path;
+        media->datagram->len = batch->items[i].len;
+        kw_session_sent(media->call->session, &media->outlet, batch->items[i].len, now);
+    }
+}
+
+static void run_media(struct kw_gateway *gateway, struct batch *batch, kw_ns now)
+{
+    size_t out = 0;
+
+    kw_srtp_unprotect_batch(batch->items, batch->count);
+    for (size_t i = 0; i < batch->count; i++) {
+        struct media *media = &batch->media[i];
+
+        kw_session_commit(media->call->session, media->generation, &media->datagram->path,
+                          &batch->items[i], now);
+    }
+    for (size_t i = 0; i < batch->count; i++) {
+        struct media media = batch->media[i];
+        struct kw_srtp_item item = batch->items[i];
+
+        if (item.verdict != KW_ACCEPT || !turn_around(gateway, &media, item.packet, item.len, now))
+            continue;
+        item.srtp = media.outlet.srtp;
+        item.size = media.datagram->size;
+        batch->items[out] = item;
+        batch->media[out] = media;
+        out++;
+    }
+    send_batch(gateway, batch, out, now);
+}
+
+/* Media that arrived while two generations share a path, one by one. */
+static void slow_media(struct kw_gateway *gateway, struct kw_call *call,
+                       struct kw_datagram *datagram, const struct kw_received *received, size_t len,
+                       kw_ns now)
+{
+    struct batch batch;
+
+    batch.media[0] = (struct media){
+        .datagram = datagram,
+        .call = call,
+        .generation = received->generation,
+        .kind = received->kind,
+    };
+    batch.items[0] = (struct kw_srtp_item){.packet = datagram->data, .len = len};
+    if (!turn_around(gateway, &batch.media[0], datagram->data, len, now))
+        return;
+    batch.items[0].srtp = batch.media[0].outlet.srtp;
+    batch.items[0].size = datagram->size;
+    send_batch(gateway, &batch, 1, now);
+}
+
+/* One datagram through the session; datagram->len is what is to be sent afterwards. */
+static void receive_one(struct kw_gateway *gateway, struct kw_call *call,
+                        struct kw_datagram *datagram, kw_ns now)
+{
+    struct kw_received received;
+    size_t len = datagram->len;
+    bool was_stun = is_stun(datagram);
+    struct kw_path path = datagram->path;
+
+    datagram->len = 0;
+    if (call->state != KW_CALL_LIVE) {
+        count(gateway, KW_DROP_UNEXPECTED);
+        return;
+    }
+    /* Nothing that the network brings ends a session here: it says so by an event. */
+    kw_status_ignore(
+        kw_session_receive(call->session, &path, datagram->data, &len, now, &received));
+    if (was_stun && received.verdict == KW_ACCEPT)
+        kw_call_route(gateway, call, &path, false);
+    kw_call_pump(gateway, call, now);
+    kw_gateway_touch(gateway, call);
+    if (received.kind != KW_PACKET_NONE && call->state == KW_CALL_LIVE)
+        slow_media(gateway, call, datagram, &received, len, now);
+}
+
+static void wait_in_queue(struct kw_gateway *gateway, const struct kw_call *call,
+                          const struct kw_datagram *datagram)
+{
+    struct kw_waiting *slot;
+
+    if (gateway->waiting_count == KW_HANDSHAKE_QUEUE || datagram->len > sizeof slot->data) {
+        count(gateway, KW_DROP_LIMIT); /* the peer's timer sends it again */
+        return;
+    }
+    slot =
+        &gateway->waiting[(gateway->waiting_first + gateway->waiting_count) % KW_HANDSHAKE_QUEUE];
+    slot->path = datagram->path;
+    slot->call = call->number;
+    slot->len = datagram->len;
+    memcpy(slot->data, datagram->data, datagram->len);
+    gateway->waiting_count++;
+}
+
+void kw_gateway_run_queue(struct kw_gateway *gateway, kw_ns now)
+{
+    while (gateway->waiting_count > 0 && gateway->budget > 0) {
+        struct kw_waiting *slot = &gateway->waiting[gateway->waiting_first];
+        struct kw_datagram datagram = {
+            .path = slot->path,
+            .data = slot->data,
+            .len = slot->len,
+            .size = sizeof slot->data,
+        };
+
+        gateway->waiting_first = (gateway->waiting_first + 1) % KW_HANDSHAKE_QUEUE;
+        gateway->waiting_count--;
+        gateway->budget--;
+        receive_one(gateway, &gateway->calls[slot->call], &datagram, now);
+    }
+}
+
+static void receive_slow(struct kw_gateway *gateway, struct kw_call *call,
+                         struct kw_datagram *datagram, kw_ns now)
+{
+    if (!is_dtls(datagram)) {
+        receive_one(gateway, call, datagram, now);
+        return;
+    }
+    if (gateway->budget == 0 || gateway->waiting_count != 0) {
+        wait_in_queue(gateway, call, datagram);
+        datagram->len = 0;
+        return;
+    }
+    gateway->budget--;
+    receive_one(gateway, call, datagram, now);
+}
+
+static void sort_in(struct kw_gateway *gateway, struct batch *batch, struct kw_datagram *datagram)
+{
+    struct kw_call *call = call_of(gateway, datagram);
+    struct media *media = &batch->media[batch->count];
+
+    if (call == NULL) {
+        count(gateway, KW_DROP_FOREIGN);
+        datagram->len = 0;
+        return;
+    }
+    if (call->state == KW_CALL_LIVE) {
+        media->kind =
+            kw_session_classify(call->session, &datagram->path, datagram->data, datagram->len,
+                                &batch->items[batch->count], &media->generation);
+        if (media->kind != KW_PACKET_NONE) {
+            media->datagram = datagram;
+            media->call = call;
+            batch->count++;
+            return;
+        }
+    }
+    batch->slow[batch->slow_count] = datagram;
+    batch->slow_calls[batch->slow_count++] = call;
+}
+
+static void receive_chunk(struct kw_gateway *gateway, struct kw_datagram *items, size_t item_count,
+                          kw_ns now)
+{
+    struct batch batch;
+    size_t media_count;
+    struct kw_call *touched[KW_BATCH];
+
+    batch.count = 0;
+    batch.slow_count = 0;
+    for (size_t i = 0; i < item_count; i++)
+        sort_in(gateway, &batch, &items[i]);
+
+    media_count = batch.count;
+    for (size_t i = 0; i < media_count; i++) {
+        touched[i] = batch.media[i].call;
+        batch.media[i].datagram->len = 0; /* unless it goes back */
+    }
+    run_media(gateway, &batch, now);
+    for (size_t i = 0; i < media_count; i++) {
+        /* Use of a key can make a rotation due, or end the session. */
+        if (touched[i]->state == KW_CALL_LIVE && kw_session_has_event(touched[i]->session)) {
+            kw_call_pump(gateway, touched[i], now);
+            kw_gateway_touch(gateway, touched[i]);
+        }
+    }
+    for (size_t i = 0; i < batch.slow_count; i++)
+        receive_slow(gateway, batch.slow_calls[i], batch.slow[i], now);
+}
+
+void kw_gateway_receive(struct kw_gateway *gateway, struct kw_datagram *items, size_t item_count,
+                        kw_ns now)
+{
+    KW_ASSERT(now >= gateway->now);
+    gateway->now = now;
+    gateway->budget = KW_HANDSHAKE_BUDGET;
+    kw_gateway_run_queue(gateway, now);
+    for (size_t i = 0; i < item_count; i += KW_BATCH)
+        receive_chunk(gateway, items + i, KW_MIN((size_t)KW_BATCH, item_count - i), now);
+}
+
+/* --- sending ---------------------------------------------------------------------------------- */
+
+static bool transmit_report(struct kw_gateway *gateway, struct kw_call *call,
+                            struct kw_datagram *item, kw_ns now)
+{
+    for (size_t i = 0; i < KW_CALL_LEGS; i++) {
+        struct kw_leg *leg = &call->legs[i];
+        struct kw_outlet outlet;
+        size_t len;
+
+        if (leg->generation == 0)
+            continue;
+        if (!outlet_for(call, leg->generation, now, &outlet)) {
+            if (leg->report_at <= now)
+                leg->report_at = now + KW_REPORT_EVERY; /* nowhere to send it */
+            continue;
+        }
+        len = kw_echo_report(gateway, call, leg, item->data, item->size - KW_SRTP_TAIL, now);
+        if (len == 0)
+            continue;
+        if (kw_srtcp_protect(outlet.srtp, item->data, &len, item->size) != KW_ACCEPT) {
+            count(gateway, KW_DROP_INTERNAL);
+            continue;
+        }
+        item->path = outlet.path;
+        item->len = len;
+        kw_session_sent(call->session, &outlet, len, now);
+        return true;
+    }
+    return false;
+}
+
+/* The next datagram of this call; false: it has none, and when it is ending it is over. */
+static bool transmit_call(struct kw_gateway *gateway, struct kw_call *call,
+                          struct kw_datagram *item, kw_ns now)
+{
+    size_t room = KW_MIN(item->size, (size_t)KW_DATAGRAM_SEND_MAX);
+    size_t len;
+
+    if (call->state == KW_CALL_FREE)
+        return false;
+    len = kw_session_transmit(call->session, item->data, room, &item->path, now);
+    if (len != 0) {
+        item->len = len;
+        return true;
+    }
+    if (call->state == KW_CALL_LIVE)
+        return transmit_report(gateway, call, item, now);
+    return false;
+}
+
+size_t kw_gateway_transmit(struct kw_gateway *gateway, struct kw_datagram *items, size_t item_count,
+                           kw_ns now)
+{
+    size_t filled = 0;
+
+    KW_ASSERT(now >= gateway->now);
+    gateway->now = now;
+    while (filled < item_count && gateway->dirty_first != KW_NO_CALL) {
+        struct kw_call *call = &gateway->calls[gateway->dirty_first];
+
+        if (transmit_call(gateway, call, &items[filled], now)) {
+            filled++;
+            continue;
+        }
+        gateway->dirty_first = call->next_dirty;
+        if (gateway->dirty_first == KW_NO_CALL)
+            gateway->dirty_last = KW_NO_CALL;
+        call->is_dirty = false;
+        if (call->state == KW_CALL_ENDING)
+            kw_call_free(gateway, call, now);
+        else if (call->state == KW_CALL_LIVE)
+            kw_call_pump(gateway, call, now);
+    }
+    return filled;
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef KW_GATEWAY_STATE_H
+#define KW_GATEWAY_STATE_H
+
+/*
+ * What the files of this folder share.
+ *
+ * A gateway is an array of calls in one block of memory. A call has one session (a wheel of
+ * generations) and, for each live generation, a leg: what its offer and answer agreed. Three tables
+ * lead to a call: by its id (HTTP), by the ufrag of a leg (STUN requests), by 5-tuple (everything
+ * else). A heap holds the deadlines; a list holds the calls that have something to send.
+ */
+
+#include "gateway/call.h"
+#include "gateway/heap.h"
+#include "gateway/stream.h"
+#include "gateway/table.h"
+#include "gateway/text.h"
+
+enum {
+    KW_CALL_LEGS = KW_SESSION_GENERATIONS,
+    KW_CALL_ROUTES = 24,   /* 5-tuples of one call: 3 agents watch 8 pairs each */
+    KW_CALL_SSRC_MAX = 16, /* of a session: audio, video, their repair streams, both ways */
+    KW_LEG_STREAMS = 8,    /* incoming SSRCs of a leg that are followed */
+    KW_LEG_MID_MAX = 32,
+    KW_BATCH = 64,            /* datagrams handled at once: bounds the stack */
+    KW_HANDSHAKE_BUDGET = 8,  /* DTLS handshake datagrams a turn: about 3 ms at most */
+    KW_HANDSHAKE_QUEUE = 256, /* that wait for a later turn; 30 ms of work */
+    KW_IDENTITIES = 8,        /* certificates made in idle time */
+    KW_CALL_FACTS = 4,        /* opened, exception, established or refused, closed */
+    KW_ROTATION_FACTS = 2,    /* established, rotated */
+    KW_NO_CALL = 0xffffffff,
+    KW_ROUTE_FIRM = 0x80000000, /* the route's path is validated: nobody else may take it */
+};
+
+#define KW_REPORT_EVERY KW_S(1) /* RTCP: getStats shows a fresh round trip each second */
+#define KW_KEY_FRAME_EVERY KW_MS(300)
+#define KW_STREAM_ALIVE KW_S(15) /* proxies close silent responses after 30..60 s */
+#define KW_TENANT_MINUTE KW_S(60)
+#define KW_STREAM_SILENT KW_S(1) /* then another SSRC may take its place in the echo */
+
+struct kw_tenant {
+    const struct kw_tenant_config *config;
+    size_t calls;
+    uint64_t credit; /* nanoseconds of the minute that calls have not used */
+    kw_ns credited;
+};
+
+struct kw_leg_media {
+    enum kw_sdp_kind kind;
+    bool accepted;
+    bool sends; /* we do */
+    char mid[KW_LEG_MID_MAX + 1];
+    uint8_t mid_ext; /* id of the MID header extension; 0: none */
+    uint8_t feedback;
+    uint32_t ssrc;        /* ours */
+    uint8_t feeds;        /* incoming SSRC that goes back, 1-based; 0: none yet */
+    bool wants_key_frame; /* the receiver asks for one */
+    kw_ns asked;          /* when we last asked the sender */
+    struct kw_rtp_stream out;
+};
+
+/* What one offer and answer agreed, for one generation. */
+struct kw_leg {
+    uint32_t generation; /* 0: unused */
+    uint64_t etag;
+    uint64_t sdp_session;
+    uint64_t sdp_version;
+    char ufrag[32];
+    char pwd[64];
+    uint64_t ufrag_tag;
+    uint64_t old_ufrag_tag; /* before an ICE restart; still answered */
+    char remote_ufrag[KW_ICE_UFRAG_MAX + 1];
+    struct kw_fingerprint our_fingerprint;
+    kw_ns report_at;
+    size_t media_count;
+    struct kw_leg_media media[KW_SDP_MEDIA_MAX];
+    struct {
+        uint8_t media; /* 1-based; 0: not accepted */
+        uint8_t clock_khz;
+    } payload[128];
+    uint32_t report_ssrc; /* who reports when we send nothing */
+    struct kw_rtp_sync sync;
+    struct kw_incoming incoming[KW_LEG_STREAMS];
+};
+
+enum kw_call_state { KW_CALL_FREE = 0, KW_CALL_LIVE, KW_CALL_ENDING };
+
+struct kw_listener {
+    uint64_t id; /* 0: unused */
+    uint32_t call;
+    uint64_t next; /* event number to say */
+    kw_ns said;
+    bool is_new;
+    bool is_silent; /* a sign of life is due */
+    bool is_ending;
+    bool has_last;
+    struct kw_call_event last;
+};
+
+struct kw_call {
+    enum kw_call_state state;
+    uint32_t number; /* its place in the array */
+    uint32_t next_free;
+    uint32_t next_dirty;
+    bool is_dirty;
+    bool has_session;
+    struct kw_session *session;
+    void *session_mem;
+    struct kw_tenant *tenant;
+    uint8_t id[16];
+    uint64_t id_tag;
+    struct kw_session_id session_id;
+    enum kw_sdp_profile profile;
+    enum kw_method method;
+    struct kw_terms terms;
+    kw_ns opened;
+    bool was_up;
+    size_t reserved; /* slots of the audit ring */
+    struct kw_session_event end;
+    bool has_end;
+    /* sums of generations that are gone */
+    uint64_t packets_sent, packets_received, bytes_sent, bytes_received;
+    uint64_t lost, auth_failures, replays;
+
+    struct kw_leg legs[KW_CALL_LEGS];
+    uint64_t routes[KW_CALL_ROUTES];
+    size_t route_next;
+
+    uint64_t event_count;
+    struct kw_call_event events[KW_CALL_EVENTS];
+    uint32_t listeners;
+};
+
+/* A DTLS datagram that waits for its turn. */
+struct kw_waiting {
+    struct kw_path path;
+    uint32_t call;
+    size_t len;
+    uint8_t data[KW_DATAGRAM_RECEIVE_MAX];
+};
+
+struct kw_gateway {
+    struct kw_gateway_config config;
+    struct kw_session_shared shared;
+    struct kw_tenant tenants[KW_GATEWAY_TENANTS_MAX];
+    kw_ns now;
+    kw_ns utc_at;
+    kw_utc_ms utc;
+
+    struct kw_call *calls;
+    size_t calls_max;
+    size_t call_count;
+    uint32_t free_first;
+    uint32_t dirty_first, dirty_last;
+
+    struct kw_table ids, ufrags, paths;
+    struct kw_heap heap;
+
+    struct kw_identity *identities[KW_IDENTITIES];
+    size_t identity_count;
+
+    struct kw_waiting *waiting;
+    size_t waiting_first, waiting_count;
+    size_t budget; /* handshake datagrams left in this turn */
+
+    struct kw_listener *listeners;
+    size_t listeners_max;
+    size_t listener_count;
+    size_t listener_at; /* where the search for work goes on */
+    size_t listener_work;
+    uint64_t listener_id;
+
+    bool is_draining;
+    kw_ns drain_at;
+    uint64_t lost_facts;
+    uint64_t counters[KW_VERDICT_COUNT];
+
+    /* Scratch that is too large for a stack. */
+    struct kw_sdp sdp;
+    struct kw_fact fact;
+};
+
+/* gateway.c */
+kw_utc_ms kw_gateway_utc(const struct kw_gateway *gateway, kw_ns now);
+void kw_gateway_touch(struct kw_gateway *gateway, struct kw_call *call); /* it may have to send */
+void kw_gateway_schedule(struct kw_gateway *gateway, struct kw_call *call);
+struct kw_identity *kw_gateway_identity(struct kw_gateway *gateway, kw_ns now);
+uint64_t kw_gateway_draw(struct kw_gateway *gateway, enum kw_status *status);
+
+/* packets.c */
+void kw_gateway_run_queue(struct kw_gateway *gateway, kw_ns now); /* within the budget */
+
+/* tenant.c */
+enum kw_call_outcome kw_tenant_admit(struct kw_gateway *gateway, struct kw_tenant *tenant,
+                                     kw_ns now, uint32_t *retry_after_s);
+
+/* call.c */
+struct kw_leg *kw_call_leg(struct kw_call *call, uint32_t generation);
+void kw_call_pump(struct kw_gateway *gateway, struct kw_call *call, kw_ns now);
+void kw_call_free(struct kw_gateway *gateway, struct kw_call *call, kw_ns now);
+void kw_call_route(struct kw_gateway *gateway, struct kw_call *call, const struct kw_path *path,
+                   bool firm);
+
+/* leg.c */
+enum kw_status kw_leg_agree(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
+                            const struct kw_sdp *offer);
+size_t kw_leg_answer(struct kw_gateway *gateway, const struct kw_call *call,
+                     const struct kw_leg *leg, const struct kw_sdp *offer, char *dst,
+                     size_t dst_size);
+size_t kw_leg_fragment(struct kw_gateway *gateway, const struct kw_call *call,
+                       const struct kw_leg *leg, char *dst, size_t dst_size);
+
+/* events.c */
+void kw_call_tell(struct kw_gateway *gateway, struct kw_call *call,
+                  const struct kw_session_event *event, kw_ns now);
+void kw_call_dismiss(struct kw_gateway *gateway,
+                     struct kw_call *call); /* listeners of a dead call */
+kw_ns kw_events_deadline(const struct kw_gateway *gateway);
+void kw_events_tick(struct kw_gateway *gateway, kw_ns now);
+
+/* facts.c */
+void kw_fact_opened(struct kw_gateway *gateway, struct kw_call *call,
+                    const struct kw_call_offer *offer, kw_ns now);
+void kw_fact_established(struct kw_gateway *gateway, struct kw_call *call, uint32_t generation,
+                         kw_ns now);
+void kw_fact_rotated(struct kw_gateway *gateway, struct kw_call *call, uint32_t from, kw_ns now);
+void kw_fact_handshake_refused(struct kw_gateway *gateway, struct kw_call *call,
+                               const struct kw_session_event *event, kw_ns now);
+void kw_fact_overdue(struct kw_gateway *gateway, struct kw_call *call, uint32_t generation,
+                     kw_ns now);
+void kw_fact_closed(struct kw_gateway *gateway, struct kw_call *call, kw_ns now);
+/* A refusal of an authenticated caller that did not get a call. False: the ring is full. */
+KW_MUST_USE bool kw_fact_refused(struct kw_gateway *gateway, const struct kw_tenant *tenant,
+                                 const char *rule, const struct kw_call_offer *offer, kw_ns now);
+
+/* echo.c: the back end that gives media back */
+/* Rewrites a clear RTP packet in place for the way back; false: it goes nowhere. */
+KW_MUST_USE bool kw_echo_rtp(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
+                             uint8_t *packet, size_t len, kw_ns now);
+void kw_echo_rtcp(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
+                  const uint8_t *packet, size_t len, kw_ns now);
+/* The next RTCP compound that is due on this leg, in the clear; 0: none. */
+size_t kw_echo_report(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
+                      uint8_t *dst, size_t dst_size, kw_ns now);
+
+#endif
