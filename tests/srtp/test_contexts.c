@@ -121,7 +121,7 @@ static void malformed_packets_are_named(void **state)
         struct packet packet = {0};
         uint64_t before = kw_srtp_counters(pair.receive)->verdicts[rows[i].verdict];
 
-        packet.len = from_hex(rows[i].hex, packet.bytes) + rows[i].pad;
+        packet.len = hex_bytes(rows[i].hex, packet.bytes) + rows[i].pad;
         CHECK(unprotect(pair.receive, &packet) == rows[i].verdict, "%s", rows[i].why);
         CHECK(kw_srtp_counters(pair.receive)->verdicts[rows[i].verdict] == before + 1,
               "%s: counted", rows[i].why);
