@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The list is sorted by number, so that writing it is a copy. When full, the lowest goes. */
 #include "dtls/ack.h"
 
 #include "dtls/record.h"
@@ -10,23 +9,15 @@ enum { ACK_ENTRY = 16 };
 
 void kw_ack_list_add(struct kw_ack_list *list, uint64_t number)
 {
-    size_t at = list->count;
-
-    while (at > 0 && list->numbers[at - 1] > number)
-        at--;
-    if (at > 0 && list->numbers[at - 1] == number)
-        return;
-    if (list->count == KW_DTLS_ACK_RECORDS) {
-        if (at == 0)
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->numbers[i] == number)
             return;
-        memmove(list->numbers, list->numbers + 1, (at - 1) * sizeof list->numbers[0]);
-        list->numbers[at - 1] = number;
-        return;
     }
-    memmove(list->numbers + at + 1, list->numbers + at,
-            (list->count - at) * sizeof list->numbers[0]);
-    list->numbers[at] = number;
-    list->count++;
+    if (list->count == KW_DTLS_ACK_RECORDS) {
+        list->count--;
+        memmove(list->numbers, list->numbers + 1, list->count * sizeof list->numbers[0]);
+    }
+    list->numbers[list->count++] = number;
 }
 
 void kw_ack_list_clear(struct kw_ack_list *list)
@@ -41,11 +32,20 @@ size_t kw_ack_size(size_t count)
 
 void kw_ack_write(const struct kw_ack_list *list, size_t count, struct kw_writer *out)
 {
+    uint64_t sorted[KW_DTLS_ACK_RECORDS];
     size_t mark = kw_write_open(out, 2);
 
-    for (size_t i = list->count - count; i < list->count; i++) {
-        kw_write_u64(out, list->numbers[i] >> KW_RECORD_SEQ_BITS);
-        kw_write_u64(out, list->numbers[i] & KW_RECORD_SEQ_MAX);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t number = list->numbers[list->count - count + i];
+        size_t at = i;
+
+        for (; at > 0 && sorted[at - 1] > number; at--)
+            sorted[at] = sorted[at - 1];
+        sorted[at] = number;
+    }
+    for (size_t i = 0; i < count; i++) {
+        kw_write_u64(out, sorted[i] >> KW_RECORD_SEQ_BITS);
+        kw_write_u64(out, sorted[i] & KW_RECORD_SEQ_MAX);
     }
     kw_write_close(out, mark, 2);
 }

@@ -10,11 +10,11 @@
 
 /*
  * ACKs (RFC 9147, section 7): the records of the peer's current flight that we have processed or
- * kept, the newest KW_DTLS_ACK_RECORDS of them, each once.
+ * kept; the KW_DTLS_ACK_RECORDS that came last.
  */
 struct kw_ack_list {
     uint8_t count;
-    uint64_t numbers[KW_DTLS_ACK_RECORDS]; /* kw_record_number() */
+    uint64_t numbers[KW_DTLS_ACK_RECORDS]; /* kw_record_number(), in order of arrival */
 };
 
 void kw_ack_list_add(struct kw_ack_list *list, uint64_t number);
@@ -22,7 +22,7 @@ void kw_ack_list_clear(struct kw_ack_list *list);
 
 /* Bytes of an ACK that names count records. */
 size_t kw_ack_size(size_t count);
-/* Writes an ACK of the newest records for which there is room; numbers ascend (section 7). */
+/* Writes an ACK of the count records that came last; their numbers ascend (section 7). */
 void kw_ack_write(const struct kw_ack_list *list, size_t count, struct kw_writer *out);
 
 /* Reads an ACK one record after the other. */

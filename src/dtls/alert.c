@@ -125,7 +125,7 @@ void kw_dtls_finish(struct kw_dtls *dtls, enum kw_dtls_end end, enum kw_alert al
     kw_dtls_drop_secrets(dtls);
     dtls->retransmit_at = dtls->ack_at = dtls->hello_until = KW_NEVER;
     dtls->give_up_at = dtls->answerable_until = dtls->doom.at = KW_NEVER;
-    dtls->ack_now = false;
+    dtls->ack_now = dtls->ack_wanted = false;
 
     kw_dtls_event(dtls, KW_DTLS_EVENT_CLOSED, (struct kw_bytes){NULL, 0});
     struct kw_dtls_event *last =
@@ -159,8 +159,11 @@ enum kw_status kw_dtls_fail_internal(struct kw_dtls *dtls, enum kw_status status
 
 static void receive_plain_alert(struct kw_dtls *dtls, uint8_t description)
 {
+    bool has_keys = dtls->version == KW_DTLS_1_2 ? dtls->state == KW_STATE_CONNECTED
+                                                 : kw_dtls_newest_write_keys(dtls) != NULL;
+
     /* Nothing in the clear is believed once keys exist; a stranger could have sent it. */
-    if (kw_dtls_newest_write_keys(dtls) != NULL) {
+    if (has_keys) {
         dtls->counters[KW_DROP_UNEXPECTED]++;
         return;
     }
@@ -193,6 +196,10 @@ void kw_dtls_handle_alert(struct kw_dtls *dtls, uint64_t epoch, struct kw_bytes 
     description = content.data[1];
     if (epoch == KW_EPOCH_PLAIN) {
         receive_plain_alert(dtls, description);
+        return;
+    }
+    if (level != ALERT_WARNING && level != ALERT_FATAL) {
+        kw_status_ignore(kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_ILLEGAL_PARAMETER));
         return;
     }
     if (description == KW_ALERT_CLOSE_NOTIFY) {

@@ -78,7 +78,9 @@ static void copy_params(struct kw_dtls *dtls, const struct kw_dtls_params *param
     dtls->mtu = (uint16_t)(params->mtu == 0 ? KW_DTLS_MTU_DEFAULT : params->mtu);
     dtls->first_timeout =
         KW_MIN(KW_MAX(first, KW_DTLS_TIMEOUT_FIRST_MIN), KW_DTLS_TIMEOUT_FIRST_MAX);
-    dtls->timeout = dtls->first_timeout;
+    dtls->expiries_max = KW_DTLS_EXPIRIES_MAX;
+    dtls->ask_certificate = true;
+    dtls->our_scheme = KW_SIG_ECDSA_P256_SHA256;
     dtls->require_cookie = params->require_cookie;
     dtls->fail_fast = params->fail_fast;
     dtls->use_cid = params->use_cid;
@@ -190,10 +192,13 @@ static bool cid_fits(const struct kw_dtls *dtls, const struct kw_record *record)
 
 static void note_ack(struct kw_dtls *dtls, uint64_t epoch, uint64_t seq)
 {
-    /* In the clear only a ServerHello is worth an ACK, which then goes out protected. */
-    if (epoch == KW_EPOCH_PLAIN && dtls->role == KW_DTLS_SERVER)
+    /* Of a server's records in the clear the ServerHello is worth an ACK, which then goes out
+     * protected; of a client's, the hello that follows a retry. */
+    if (epoch == KW_EPOCH_PLAIN && dtls->role == KW_DTLS_SERVER &&
+        (dtls->state != KW_STATE_WAIT_CLIENT_HELLO || dtls->hs == NULL || !dtls->hs->was_retried))
         return;
     kw_ack_list_add(&dtls->acks, kw_record_number(epoch, seq));
+    dtls->ack_wanted = true;
 }
 
 static enum kw_status handle_handshake(struct kw_dtls *dtls, uint64_t epoch, uint64_t seq,
@@ -297,6 +302,9 @@ static enum kw_status receive_protected(struct kw_dtls *dtls, const struct kw_re
         return KW_OK;
     }
     dtls->record_epoch = (uint16_t)epoch;
+    /* RFC 8446, section 5.2: "MUST terminate the connection with a 'record_overflow' alert". */
+    if (opened.content_len > KW_RECORD_CONTENT_MAX)
+        return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_RECORD_OVERFLOW);
     if (epoch == KW_EPOCH_HANDSHAKE)
         kw_dtls_authenticated(dtls);
     return handle_protected(dtls, epoch, &opened);
@@ -316,10 +324,16 @@ static enum kw_status receive_plain(struct kw_dtls *dtls, const struct kw_record
     case KW_CONTENT_ALERT:
         kw_dtls_handle_alert(dtls, KW_EPOCH_PLAIN, record->body);
         return KW_OK;
+    case KW_CONTENT_ACK:
+        /* Anybody could say that a hello has arrived. It is sent again until it is answered. */
+        if (!dtls->fail_fast || dtls->version != KW_DTLS_1_3 ||
+            kw_dtls_newest_write_keys(dtls) != NULL)
+            break;
+        kw_dtls_handle_ack(dtls, KW_EPOCH_PLAIN, record->body);
+        return KW_OK;
     case KW_CONTENT_CCS:
     case KW_CONTENT_NONE:
     case KW_CONTENT_DATA:
-    case KW_CONTENT_ACK:
         break;
     }
     dtls->counters[KW_DROP_UNEXPECTED]++;
@@ -329,11 +343,15 @@ static enum kw_status receive_plain(struct kw_dtls *dtls, const struct kw_record
 /* RFC 9147, section 7.1: part of a flight is here, and the rest may be lost. */
 static void arm_ack(struct kw_dtls *dtls)
 {
-    if (dtls->state == KW_STATE_CLOSED || dtls->state == KW_STATE_CONNECTED || dtls->ack_now ||
-        dtls->acks.count == 0 || dtls->ack_at != KW_NEVER)
+    if (dtls->state == KW_STATE_CLOSED || dtls->ack_now || !dtls->ack_wanted ||
+        dtls->ack_at != KW_NEVER)
         return;
-    if (dtls->version == KW_DTLS_1_3 && kw_dtls_newest_write_keys(dtls) != NULL)
-        dtls->ack_at = dtls->now + dtls->first_timeout / 4;
+    /* RFC 9147's successor: no ACK before 1.3 is chosen. */
+    if (dtls->version != KW_DTLS_1_3 ||
+        (kw_dtls_newest_write_keys(dtls) == NULL && (dtls->hs == NULL || !dtls->hs->was_retried)))
+        return;
+    dtls->ack_armed_at = dtls->now;
+    dtls->ack_at = dtls->now + kw_dtls_timeout(dtls) / 4;
 }
 
 enum kw_status kw_dtls_receive(struct kw_dtls *dtls, uint8_t *datagram, size_t len, kw_ns now)
@@ -424,12 +442,11 @@ kw_ns kw_dtls_deadline(const struct kw_dtls *dtls)
 
 static void tick_retransmit(struct kw_dtls *dtls)
 {
-    if (++dtls->expiries > KW_DTLS_EXPIRIES_MAX) {
+    if (++dtls->expiries >= dtls->expiries_max) {
         kw_dtls_finish(dtls, KW_DTLS_END_TIMEOUT, KW_ALERT_NONE, false);
         return;
     }
-    dtls->timeout = KW_MIN(2 * dtls->timeout, KW_DTLS_TIMEOUT_MAX);
-    dtls->retransmit_at = dtls->now + dtls->timeout;
+    kw_dtls_arm_retransmit(dtls);
     if (!dtls->hs->out.is_sending) {
         dtls->facts.retransmissions++;
         kw_flight_send(&dtls->hs->out);

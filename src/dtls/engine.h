@@ -105,10 +105,11 @@ struct kw_handshake {
     uint8_t retry[KW_DTLS_RETRY_MAX]; /* the HelloRetryRequest */
 
     /* DTLS 1.2. */
-    uint8_t peer_share_group;
-    bool ccs_received;
-    bool has_ems;
-    uint8_t session_hash[KW_DIGEST_MAX];
+    uint8_t *raw; /* the transcript, in a second block of the pool */
+    size_t raw_len;
+    bool was_verified; /* client: there was a HelloVerifyRequest */
+    uint8_t share12[KW_KX_SHARE_MAX];
+    size_t share12_len;
 
     size_t certificate_len;
     uint8_t certificate[KW_CERT_MAX];
@@ -145,6 +146,8 @@ struct kw_dtls {
     uint16_t mtu;
     bool require_cookie;
     bool fail_fast;
+    bool ask_certificate; /* always, but in conformance suites */
+    uint16_t our_scheme;  /* with which we sign: fits our identity */
     bool use_cid;
     bool has_client_random;
     bool has_prepared_hello;
@@ -165,8 +168,8 @@ struct kw_dtls {
     enum kw_dtls_state state;
     enum kw_dtls_version version;
     const struct kw_suite_info *suite;
-    uint16_t next_send_seq;    /* of handshake messages */
-    uint16_t next_receive_seq; /* while no buffers are held */
+    uint32_t next_send_seq;    /* of handshake messages */
+    uint32_t next_receive_seq; /* while no buffers are held */
     bool is_confirmed;
     bool are_srtp_keys_taken;
     bool is_closing;
@@ -179,26 +182,34 @@ struct kw_dtls {
     struct kw_record_keys write[2]; /* handshake, data */
     struct kw_secret read_secret;   /* of the newest data epoch: KeyUpdate goes on from it */
     struct kw_secret write_secret;
-    struct kw_secret exporter;
-    kw_ns answerable_until; /* handshake read keys go then */
+    struct kw_secret exporter; /* master secret in 1.2 */
+    kw_ns answerable_until;    /* handshake read keys go then */
+
+    /* 1.2: the seed of the exporter, and the Finished that may have to be repeated. */
+    uint8_t randoms[2 * KW_RANDOM_LEN];
+    uint8_t last_finished[12];
+    uint16_t last_finished_seq;
 
     /* Timers: KW_NEVER when not armed. */
     kw_ns retransmit_at;
-    kw_ns timeout; /* what retransmit_at was armed with */
+    kw_ns armed_at; /* when retransmit_at was armed, with kw_dtls_timeout() */
     kw_ns first_timeout;
     kw_ns flight_sent_at;
-    kw_ns ack_at;
+    kw_ns ack_at; /* a quarter of the timeout after ack_armed_at */
+    kw_ns ack_armed_at;
     kw_ns hello_until; /* a half-received message gives its buffers back */
     kw_ns give_up_at;  /* a handshake that makes no progress ends */
     kw_ns started_at;
-    uint8_t expiries;
+    uint8_t expiries;     /* of retransmit_at, in a row */
+    uint8_t expiries_max; /* the last of which ends the association */
     struct kw_doom doom;
 
     /* What waits to be sent. */
     struct kw_ack_list acks;
     bool ack_now;
-    bool key_update_wanted;    /* to send when the flight is free */
-    bool key_update_ask;       /* .. asking the peer to do the same */
+    bool ack_wanted;        /* the list has something new; when the timer is armed is ours to say */
+    bool key_update_wanted; /* to send when the flight is free */
+    bool key_update_ask;    /* .. asking the peer to do the same */
     bool key_update_in_flight; /* new write keys when it is acknowledged */
     uint8_t alert_len;
     uint8_t alert[64]; /* a record, ready */
@@ -246,6 +257,9 @@ void kw_dtls_flight_begin(struct kw_dtls *dtls);
 struct kw_writer kw_dtls_message_begin(struct kw_dtls *dtls);
 KW_MUST_USE enum kw_status kw_dtls_message_end(struct kw_dtls *dtls, const struct kw_writer *body,
                                                uint8_t type, uint16_t epoch);
+/* The first timeout, doubled with each expiry. */
+kw_ns kw_dtls_timeout(const struct kw_dtls *dtls);
+void kw_dtls_arm_retransmit(struct kw_dtls *dtls);
 /* Sends the flight, the first time; transmit() arms the timer when the last of it leaves. */
 void kw_dtls_flight_send(struct kw_dtls *dtls);
 /* Sends again what is not acknowledged, unless that was done a moment ago. */
@@ -289,6 +303,10 @@ void kw_dtls_confirmed(struct kw_dtls *dtls);
 
 KW_MUST_USE enum kw_status kw_server_handle_hello(struct kw_dtls *dtls,
                                                   const struct kw_message *message);
+/* Another hello takes the place of the one whose handshake never authenticated. */
+void kw_server_start_over(struct kw_dtls *dtls);
+/* The terms have a suite of 1.3. */
+KW_MUST_USE bool kw_dtls_can_do_13(const struct kw_dtls *dtls);
 KW_MUST_USE enum kw_status kw_client_start(struct kw_dtls *dtls);
 KW_MUST_USE enum kw_status kw_client_handle_hello(struct kw_dtls *dtls,
                                                   const struct kw_message *message);

@@ -7,14 +7,13 @@
 
 #include <string.h>
 
-enum { EXPORT_MAX = 255 };
-
 enum kw_status kw_dtls_export(struct kw_dtls *dtls, const char *label, struct kw_bytes context,
                               uint8_t *dst, size_t len)
 {
     if (dtls->state != KW_STATE_CONNECTED)
         return KW_ERR_STATE;
-    if (len > EXPORT_MAX)
+    /* RFC 5869: HKDF ends there. */
+    if (len > 255 * kw_hash_len(dtls->suite->hash))
         return KW_ERR_INPUT;
     if (dtls->version == KW_DTLS_1_2)
         return kw_export12(dtls, label, context, dst, len);

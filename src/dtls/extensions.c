@@ -40,7 +40,7 @@ enum kw_alert kw_extensions_parse(struct kw_bytes block, struct kw_extensions *r
         /* RFC 8446, section 4.2: "There MUST NOT be more than one extension of the same type". */
         for (size_t i = 0; i < count; i++) {
             if (types[i] == type)
-                return KW_ALERT_ILLEGAL_PARAMETER;
+                return KW_ALERT_DECODE_ERROR;
         }
         types[count++] = type;
         made.last = type;

@@ -5,8 +5,8 @@
  *     acked    |#############|####|####          ########|    |     a bit per byte
  *                                      ^ cursor: the next piece is the gap that begins here
  *
- * A record carries one piece of one message. The ring `sent` remembers which, so that an ACK, which
- * names records, cancels exactly what they carried.
+ * A record carries pieces of messages. The ring `sent` remembers which, so that an ACK, which names
+ * records, cancels exactly what they carried.
  */
 #include "dtls/flight.h"
 

@@ -22,7 +22,7 @@ struct kw_flight_message {
     uint16_t len;
 };
 
-/* What a record that we sent contained. */
+/* A piece that we sent, and in which record; a record may carry several. */
 struct kw_sent_record {
     uint64_t number; /* kw_record_number() + 1; 0: unused */
     uint16_t offset;

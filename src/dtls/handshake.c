@@ -11,6 +11,7 @@
 #include "dtls/engine.h"
 
 #include "base/assert.h"
+#include "dtls/handshake12.h"
 
 #include <string.h>
 
@@ -49,9 +50,10 @@ void kw_dtls_give_buffers(struct kw_dtls *dtls)
         dtls->next_receive_seq = dtls->hs->in.next_seq;
     kw_dtls_free_kx(dtls);
     kw_dtls_transcript_free(dtls);
+    kw_pool_give(&dtls->shared->buffers->handshakes, dtls->hs->raw);
     kw_pool_give(&dtls->shared->buffers->handshakes, dtls->hs);
     dtls->hs = NULL;
-    dtls->hello_until = KW_NEVER;
+    dtls->hello_until = dtls->retransmit_at = KW_NEVER;
 }
 
 void kw_dtls_give_buffers_if_idle(struct kw_dtls *dtls)
@@ -70,6 +72,18 @@ enum kw_status kw_dtls_transcript_start(struct kw_dtls *dtls)
     return dtls->crypto->ops->digest_new(dtls->crypto, dtls->suite->hash, &dtls->hs->transcript);
 }
 
+static enum kw_status add_raw(struct kw_handshake *hs, struct kw_bytes header, struct kw_bytes body)
+{
+    struct kw_writer out = {.start = hs->raw, .len = hs->raw_len, .size = sizeof *hs};
+
+    kw_write_bytes(&out, header);
+    kw_write_bytes(&out, body);
+    if (out.failed)
+        return KW_ERR_LIMIT;
+    hs->raw_len = out.len;
+    return KW_OK;
+}
+
 /*
  * RFC 9147, section 5.2: the transcript of 1.3 omits message_seq and the fragment fields. That of
  * 1.2 has them, as if the message had come whole (RFC 6347, section 4.2.6).
@@ -82,7 +96,7 @@ enum kw_status kw_dtls_transcript_add(struct kw_dtls *dtls, uint8_t type, uint16
     struct kw_writer out = kw_writer_of(header, sizeof header);
     enum kw_status status;
 
-    if (digest == NULL)
+    if (digest == NULL && dtls->hs->raw == NULL)
         return KW_OK;
     kw_write_u8(&out, type);
     kw_write_u24(&out, (uint32_t)body.len);
@@ -90,6 +104,7 @@ enum kw_status kw_dtls_transcript_add(struct kw_dtls *dtls, uint8_t type, uint16
         kw_write_u16(&out, seq);
         kw_write_u24(&out, 0);
         kw_write_u24(&out, (uint32_t)body.len);
+        return add_raw(dtls->hs, kw_writer_view(&out), body);
     }
     status = dtls->crypto->ops->digest_update(digest, kw_writer_view(&out));
     if (status == KW_OK && body.len != 0)
@@ -109,8 +124,23 @@ void kw_dtls_flight_begin(struct kw_dtls *dtls)
     kw_flight_clear(&dtls->hs->out);
     /* The answer says that we have it all (RFC 9147, section 7.1). */
     kw_ack_list_clear(&dtls->acks);
-    dtls->ack_now = false;
+    dtls->ack_now = dtls->ack_wanted = false;
     dtls->ack_at = KW_NEVER;
+}
+
+kw_ns kw_dtls_timeout(const struct kw_dtls *dtls)
+{
+    kw_ns timeout = dtls->first_timeout;
+
+    for (size_t i = 0; i < dtls->expiries && timeout < KW_DTLS_TIMEOUT_MAX; i++)
+        timeout *= 2;
+    return KW_MIN(timeout, KW_DTLS_TIMEOUT_MAX);
+}
+
+void kw_dtls_arm_retransmit(struct kw_dtls *dtls)
+{
+    dtls->armed_at = dtls->now;
+    dtls->retransmit_at = dtls->now + kw_dtls_timeout(dtls);
 }
 
 struct kw_writer kw_dtls_message_begin(struct kw_dtls *dtls)
@@ -121,9 +151,9 @@ struct kw_writer kw_dtls_message_begin(struct kw_dtls *dtls)
 enum kw_status kw_dtls_message_end(struct kw_dtls *dtls, const struct kw_writer *body, uint8_t type,
                                    uint16_t epoch)
 {
-    uint16_t seq = dtls->next_send_seq;
+    uint16_t seq = (uint16_t)dtls->next_send_seq;
 
-    if (!kw_flight_end(&dtls->hs->out, body, type, seq, epoch))
+    if (dtls->next_send_seq > UINT16_MAX || !kw_flight_end(&dtls->hs->out, body, type, seq, epoch))
         return KW_ERR_LIMIT;
     dtls->next_send_seq++;
     return kw_dtls_transcript_add(dtls, type, seq, kw_writer_view(body));
@@ -132,9 +162,8 @@ enum kw_status kw_dtls_message_end(struct kw_dtls *dtls, const struct kw_writer 
 void kw_dtls_flight_send(struct kw_dtls *dtls)
 {
     kw_flight_send(&dtls->hs->out);
-    dtls->timeout = dtls->first_timeout;
     dtls->expiries = 0;
-    dtls->retransmit_at = dtls->now + dtls->timeout;
+    kw_dtls_arm_retransmit(dtls);
 }
 
 void kw_dtls_flight_resend(struct kw_dtls *dtls)
@@ -142,7 +171,7 @@ void kw_dtls_flight_resend(struct kw_dtls *dtls)
     if (dtls->hs == NULL || dtls->hs->out.count == 0 || dtls->hs->out.is_sending)
         return;
     /* The peer's repetition and our timer often come together; one answer is enough. */
-    if (dtls->now - dtls->flight_sent_at < dtls->timeout / 2)
+    if (dtls->now - dtls->flight_sent_at < kw_dtls_timeout(dtls) / 2)
         return;
     dtls->facts.retransmissions++;
     kw_flight_send(&dtls->hs->out);
@@ -160,14 +189,18 @@ void kw_dtls_flight_done(struct kw_dtls *dtls)
 
 void kw_dtls_hello_forget(struct kw_dtls *dtls)
 {
-    if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO)
+    struct kw_handshake *hs = dtls->hs;
+
+    if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO) {
         kw_dtls_give_buffers(dtls);
+        return;
+    }
+    /* Once there is a hello, another one that failed leaves things as they were. */
+    if (dtls->state != KW_STATE_WAIT_SERVER_HELLO && hs->in.next_seq <= hs->hello_seq)
+        kw_reassembly_reset(&hs->in, hs->hello_seq + 1U);
     else
-        kw_reassembly_reset(&dtls->hs->in, dtls->state == KW_STATE_WAIT_SERVER_HELLO
-                                               ? dtls->hs->in.next_seq
-                                               : (uint16_t)(dtls->hs->hello_seq + 1));
-    if (dtls->hs != NULL)
-        dtls->hs->was_forgotten = true;
+        kw_reassembly_reset(&hs->in, hs->in.next_seq);
+    hs->was_forgotten = true;
 }
 
 enum kw_status kw_dtls_hello_accept(struct kw_dtls *dtls, const struct kw_message *message)
@@ -215,10 +248,22 @@ void kw_dtls_authenticated(struct kw_dtls *dtls)
 }
 
 /* True while a plaintext hello may still replace the one that was accepted. */
-static bool hello_is_open(const struct kw_dtls *dtls)
+static bool hello_is_open(const struct kw_dtls *dtls, const struct kw_fragment *fragment)
 {
-    return dtls->hs != NULL && !dtls->hs->is_authenticated && dtls->version == KW_DTLS_1_3 &&
-           (dtls->state == KW_STATE_WAIT_EXTENSIONS || dtls->state == KW_STATE_WAIT_CERTIFICATE);
+    if (dtls->hs == NULL || dtls->hs->is_authenticated)
+        return false;
+    /* 1.2: until the client's flight begins. */
+    if (dtls->state == KW_STATE_12_CERTIFICATE)
+        return dtls->role == KW_DTLS_SERVER && fragment->type == KW_HS_CLIENT_HELLO &&
+               fragment->seq == dtls->hs->hello_seq;
+    if (dtls->version != KW_DTLS_1_3)
+        return false;
+    /* Between a retry and the second hello, the first may come again. */
+    if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO)
+        return dtls->hs->was_retried && fragment->seq == dtls->hs->hello_seq;
+    return dtls->state == KW_STATE_WAIT_EXTENSIONS ||
+           (dtls->role == KW_DTLS_SERVER &&
+            (dtls->state == KW_STATE_WAIT_CERTIFICATE || dtls->state == KW_STATE_WAIT_FINISHED));
 }
 
 /* A fragment in the clear after the hello was accepted: the same hello again, or another one. */
@@ -270,18 +315,6 @@ static bool epoch_fits(const struct kw_dtls *dtls, uint64_t epoch)
         return false;
     }
     return false;
-}
-
-/*
- * A message that we have handled comes again: its sender has not heard our answer. We repeat the
- * flight that answers it, or acknowledge it once more.
- */
-static void answer_again(struct kw_dtls *dtls)
-{
-    if (dtls->hs != NULL && dtls->hs->out.count != 0 && !kw_flight_is_acked(&dtls->hs->out))
-        kw_dtls_flight_resend(dtls);
-    else
-        dtls->ack_now = true;
 }
 
 static enum kw_status handle_complete_messages(struct kw_dtls *dtls)
@@ -338,17 +371,17 @@ static enum kw_verdict add_fragment(struct kw_dtls *dtls, const struct kw_fragme
 enum kw_status kw_dtls_handle_fragment(struct kw_dtls *dtls, const struct kw_fragment *fragment,
                                        uint64_t epoch, enum kw_verdict *verdict)
 {
-    uint16_t expected;
+    uint32_t expected;
 
-    if (epoch == KW_EPOCH_PLAIN && hello_is_open(dtls)) {
+    if (epoch == KW_EPOCH_PLAIN && hello_is_open(dtls, fragment)) {
         *verdict = add_hello_again(dtls, fragment);
         return *verdict == KW_ACCEPT ? handle_complete_messages(dtls) : KW_OK;
     }
     expected = dtls->hs != NULL ? dtls->hs->in.next_seq : dtls->next_receive_seq;
-    if (fragment->seq < expected && epoch != KW_EPOCH_PLAIN) {
+    /* Handled already, so its sender has not heard our answer: 1.3 acknowledges it once more. */
+    if (fragment->seq < expected && (epoch != KW_EPOCH_PLAIN || dtls->version == KW_DTLS_1_2)) {
         *verdict = KW_DROP_OLD;
-        answer_again(dtls);
-        return KW_OK;
+        return dtls->version == KW_DTLS_1_2 ? kw_common12_handle_old(dtls, fragment, epoch) : KW_OK;
     }
     if (!epoch_fits(dtls, epoch)) {
         *verdict = KW_DROP_UNEXPECTED;
@@ -372,8 +405,10 @@ enum kw_status kw_dtls_handle_fragment(struct kw_dtls *dtls, const struct kw_fra
         kw_dtls_give_buffers_if_idle(dtls);
         return KW_OK;
     }
-    if (fragment->seq != expected)
-        dtls->ack_now = true; /* RFC 9147, section 7.1: out of order */
+    /* RFC 9147, section 7.1: what belongs to the next flight acknowledges ours as a whole. */
+    if (dtls->state != KW_STATE_CONNECTED &&
+        (dtls->role == KW_DTLS_SERVER || dtls->version == KW_DTLS_1_2))
+        kw_dtls_flight_done(dtls);
     skip_first_hello(dtls);
     return handle_complete_messages(dtls);
 }
@@ -408,16 +443,21 @@ enum kw_status kw_dtls_handle_message(struct kw_dtls *dtls, const struct kw_mess
     case KW_STATE_12_CLIENT_KEY:
     case KW_STATE_12_VERIFY:
     case KW_STATE_12_FINISHED:
+        status = dtls->role == KW_DTLS_SERVER ? kw_server12_handle(dtls, message)
+                                              : kw_client12_handle(dtls, message);
         break;
     case KW_STATE_CONNECTED:
-        status = kw_post13_handle(dtls, message);
+        status = dtls->version == KW_DTLS_1_2 ? kw_post12_handle(dtls, message)
+                                              : kw_post13_handle(dtls, message);
         break;
     case KW_STATE_CLOSED:
         return KW_OK;
     }
-    if (status == KW_OK && dtls->state != before && dtls->state != KW_STATE_CLOSED)
+    if (status == KW_OK && dtls->state != before && dtls->state != KW_STATE_CLOSED) {
+        dtls->doom.at = KW_NEVER;
         dtls->give_up_at =
             dtls->state == KW_STATE_CONNECTED ? KW_NEVER : dtls->now + 2 * KW_DTLS_TIMEOUT_MAX;
+    }
     return status;
 }
 
@@ -513,6 +553,17 @@ void kw_dtls_confirmed(struct kw_dtls *dtls)
         return;
     dtls->is_confirmed = true;
     kw_dtls_event(dtls, KW_DTLS_EVENT_CONFIRMED, (struct kw_bytes){NULL, 0});
+}
+
+bool kw_dtls_can_do_13(const struct kw_dtls *dtls)
+{
+    for (const uint16_t *ours = dtls->terms.suites; *ours != 0; ours++) {
+        const struct kw_suite_info *info = kw_suite_info((enum kw_suite) * ours);
+
+        if (info != NULL && info->version == KW_DTLS_1_3)
+            return true;
+    }
+    return false;
 }
 
 enum kw_status kw_dtls_check_fingerprint(struct kw_dtls *dtls, struct kw_bytes certificate,

@@ -132,14 +132,14 @@ static enum kw_status write_verify(struct kw_dtls *dtls)
         return status;
     content_len = make_signed(dtls->role, digest, kw_hash_len(dtls->suite->hash), content);
     status =
-        dtls->crypto->ops->sign(dtls->identity, KW_SIG_ECDSA_P256_SHA256,
+        dtls->crypto->ops->sign(dtls->identity, (enum kw_sigscheme)dtls->our_scheme,
                                 (struct kw_bytes){content, content_len}, signature, &signature_len);
     if (status != KW_OK)
         return status;
     out = kw_dtls_message_begin(dtls);
-    kw_write_u16(&out, KW_SIG_ECDSA_P256_SHA256);
+    kw_write_u16(&out, dtls->our_scheme);
     kw_write_vector(&out, (struct kw_bytes){signature, signature_len}, 2);
-    dtls->facts.our_scheme = KW_SIG_ECDSA_P256_SHA256;
+    dtls->facts.our_scheme = (enum kw_sigscheme)dtls->our_scheme;
     return kw_dtls_message_end(dtls, &out, KW_HS_CERTIFICATE_VERIFY, KW_EPOCH_HANDSHAKE);
 }
 
@@ -309,7 +309,11 @@ static enum kw_status handle_finished(struct kw_dtls *dtls, const struct kw_mess
     enum kw_status status;
 
     if (message->body.len != hash_len)
-        return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_DECODE_ERROR);
+        return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_DECRYPT_ERROR);
+    /* RFC 8446, section 5.1: messages do not span a change of keys, and nothing follows this one.
+     */
+    if (kw_reassembly_has_later(&dtls->hs->in))
+        return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_UNEXPECTED_MESSAGE);
     status = kw_dtls_transcript_hash(dtls, digest);
     if (status == KW_OK)
         status = kw_schedule_finished(dtls->crypto, dtls->suite->hash, &dtls->hs->read_traffic,

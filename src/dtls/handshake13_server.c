@@ -2,11 +2,12 @@
 /*
  * The server's side of the first two flights (RFC 8446, section 4.1; RFC 9147, section 5).
  *
- *     ClientHello  ->  choose  -> HelloRetryRequest with a cookie, forget everything
+ *     ClientHello  ->  choose  -> HelloRetryRequest with a cookie
  *                              -> ServerHello .. Finished, wait for the client's certificate
  *
- * A retry is always stateless: its cookie carries the hash of the first hello. Nothing is
- * committed before the hello has been understood as a whole.
+ * Every retry has a cookie, which carries the hash of the first hello; on a path that is not
+ * validated the retry is forgotten at once, elsewhere it is a flight that is repeated until the
+ * second hello comes. Nothing is committed before a hello has been understood as a whole.
  */
 #include "dtls/engine.h"
 
@@ -101,7 +102,7 @@ static bool choose_version(const struct kw_dtls *dtls, const struct kw_client_he
     if (kw_extension_seen(&hello->ext, KW_AT_SUPPORTED_VERSIONS)) {
         if (!kw_list16_parse(hello->ext.body[KW_AT_SUPPORTED_VERSIONS], 1, &versions))
             return malformed(choice);
-        if (kw_list16_has(versions, KW_DTLS_1_3)) {
+        if (kw_list16_has(versions, KW_DTLS_1_3) && kw_dtls_can_do_13(dtls)) {
             choice->version = KW_DTLS_1_3;
             return true;
         }
@@ -235,7 +236,7 @@ static bool choose13(const struct kw_dtls *dtls, const struct kw_client_hello *h
         return refuse(choice, KW_DTLS_END_ALERT_SENT, KW_ALERT_MISSING_EXTENSION);
     if (!kw_list16_parse(hello->ext.body[KW_AT_SIGNATURE_ALGORITHMS], 2, &schemes))
         return malformed(choice);
-    if (!kw_list16_has(schemes, KW_SIG_ECDSA_P256_SHA256))
+    if (!kw_list16_has(schemes, dtls->our_scheme))
         return refuse(choice, KW_DTLS_END_POLICY, KW_ALERT_HANDSHAKE_FAILURE);
     return choose_group(dtls, hello, choice) && choose_extensions(dtls, hello, choice);
 }
@@ -252,7 +253,7 @@ static void write_retry(const struct kw_cookie *cookie, struct kw_bytes sealed,
 }
 
 /* Another hello takes the place of the one whose handshake never authenticated. */
-static void start_over(struct kw_dtls *dtls)
+void kw_server_start_over(struct kw_dtls *dtls)
 {
     for (size_t i = 0; i < KW_ARRAY_LEN(dtls->read); i++)
         kw_record_keys_wipe(&dtls->read[i]);
@@ -275,7 +276,69 @@ static enum kw_status refuse_hello(struct kw_dtls *dtls, enum kw_dtls_end end, e
     return is_first ? kw_dtls_fail(dtls, end, alert) : KW_OK;
 }
 
-/* Answers the first hello and forgets it. */
+/* The hash of the first hello, and the cookie that keeps it. */
+static enum kw_status make_cookie(struct kw_dtls *dtls, const struct kw_message *message,
+                                  struct kw_cookie *cookie, uint8_t sealed[KW_COOKIE_MAX],
+                                  size_t *sealed_len)
+{
+    enum kw_status status = kw_dtls_transcript_start(dtls);
+
+    cookie->hash_len = (uint8_t)kw_hash_len(dtls->suite->hash);
+    if (status == KW_OK)
+        status = kw_dtls_transcript_add(dtls, message->type, message->seq, message->body);
+    if (status == KW_OK)
+        status = kw_dtls_transcript_hash(dtls, cookie->hello_hash);
+    kw_dtls_transcript_free(dtls);
+    if (status == KW_OK)
+        status = kw_cookie_create(dtls->shared, (struct kw_bytes){dtls->binding, dtls->binding_len},
+                                  cookie, dtls->now, sealed, sealed_len);
+    return status;
+}
+
+/* On a path that nobody has validated: one answer, and everything is forgotten. */
+static void send_retry_once(struct kw_dtls *dtls, uint16_t seq, struct kw_bytes body)
+{
+    uint8_t header[KW_FRAGMENT_HEADER];
+    struct kw_writer head = kw_writer_of(header, sizeof header);
+    struct kw_writer record;
+
+    kw_write_u8(&head, KW_HS_SERVER_HELLO);
+    kw_write_u24(&head, (uint32_t)body.len);
+    kw_write_u16(&head, seq);
+    kw_write_u24(&head, 0);
+    kw_write_u24(&head, (uint32_t)body.len);
+    KW_ASSERT(KW_RECORD_PLAIN_HEADER + head.len + body.len <= KW_DTLS_MTU_MIN);
+
+    kw_dtls_hello_forget(dtls);
+    if (!kw_outbox_open(dtls, KW_RECORD_PLAIN_HEADER + head.len + body.len, &record)) {
+        dtls->counters[KW_DROP_LIMIT]++;
+        return;
+    }
+    kw_record_write_plain(KW_CONTENT_HANDSHAKE, KW_DTLS_1_2, dtls->plain_seq++,
+                          kw_writer_view(&head), body, &record);
+    kw_outbox_close(dtls, &record);
+}
+
+/* On a validated path a retry is a flight like any other. */
+static enum kw_status send_retry_flight(struct kw_dtls *dtls, const struct kw_message *message,
+                                        struct kw_bytes body)
+{
+    struct kw_writer out;
+    enum kw_status status = kw_dtls_hello_accept(dtls, message);
+
+    if (status != KW_OK)
+        return status;
+    dtls->hs->was_retried = true;
+    dtls->next_send_seq = message->seq;
+    kw_dtls_flight_begin(dtls);
+    out = kw_dtls_message_begin(dtls);
+    kw_write_bytes(&out, body);
+    status = kw_dtls_message_end(dtls, &out, KW_HS_SERVER_HELLO, KW_EPOCH_PLAIN);
+    if (status == KW_OK)
+        kw_dtls_flight_send(dtls);
+    return status;
+}
+
 static enum kw_status send_retry(struct kw_dtls *dtls, const struct kw_message *message,
                                  const struct choice *choice)
 {
@@ -283,48 +346,23 @@ static enum kw_status send_retry(struct kw_dtls *dtls, const struct kw_message *
         .suite = choice->suite,
         .group = choice->share.len == 0 ? choice->group : 0,
     };
-    enum kw_hash hash = kw_suite_info((enum kw_suite)choice->suite)->hash;
-    uint8_t sealed[KW_COOKIE_MAX], body[KW_DTLS_RETRY_MAX], header[KW_FRAGMENT_HEADER];
+    uint8_t sealed[KW_COOKIE_MAX], body[KW_DTLS_RETRY_MAX];
     struct kw_writer out = kw_writer_of(body, sizeof body);
-    struct kw_writer head = kw_writer_of(header, sizeof header);
-    struct kw_writer record;
     size_t sealed_len;
     enum kw_status status;
 
-    start_over(dtls);
+    kw_server_start_over(dtls);
     dtls->version = KW_DTLS_1_3;
     dtls->suite = kw_suite_info((enum kw_suite)choice->suite);
-    cookie.hash_len = (uint8_t)kw_hash_len(hash);
-    status = kw_dtls_transcript_start(dtls);
-    if (status == KW_OK)
-        status = kw_dtls_transcript_add(dtls, message->type, message->seq, message->body);
-    if (status == KW_OK)
-        status = kw_dtls_transcript_hash(dtls, cookie.hello_hash);
-    if (status == KW_OK)
-        status = kw_cookie_create(dtls->shared, (struct kw_bytes){dtls->binding, dtls->binding_len},
-                                  &cookie, dtls->now, sealed, &sealed_len);
+    status = make_cookie(dtls, message, &cookie, sealed, &sealed_len);
     if (status != KW_OK)
         return status;
     write_retry(&cookie, (struct kw_bytes){sealed, sealed_len}, &out);
-
-    kw_write_u8(&head, KW_HS_SERVER_HELLO);
-    kw_write_u24(&head, (uint32_t)out.len);
-    kw_write_u16(&head, message->seq);
-    kw_write_u24(&head, 0);
-    kw_write_u24(&head, (uint32_t)out.len);
-    KW_ASSERT(!out.failed && !head.failed);
-    KW_ASSERT(KW_RECORD_PLAIN_HEADER + head.len + out.len <= KW_DTLS_MTU_MIN);
-
-    kw_dtls_hello_forget(dtls);
+    KW_ASSERT(!out.failed);
     dtls->doom.at = KW_NEVER;
-    /* Room for one answer: a hello that comes before it has left is answered by it as well. */
-    if (!kw_outbox_open(dtls, KW_RECORD_PLAIN_HEADER + head.len + out.len, &record)) {
-        dtls->counters[KW_DROP_LIMIT]++;
-        return KW_OK;
-    }
-    kw_record_write_plain(KW_CONTENT_HANDSHAKE, KW_DTLS_1_2, dtls->plain_seq++,
-                          kw_writer_view(&head), kw_writer_view(&out), &record);
-    kw_outbox_close(dtls, &record);
+    if (!dtls->require_cookie)
+        return send_retry_flight(dtls, message, kw_writer_view(&out));
+    send_retry_once(dtls, message->seq, kw_writer_view(&out));
     return KW_OK;
 }
 
@@ -421,7 +459,7 @@ static enum kw_status write_flight(struct kw_dtls *dtls, const struct choice *ch
         status = kw_common13_derive_handshake(dtls, shared);
     if (status == KW_OK)
         status = write_extensions(dtls, choice);
-    if (status == KW_OK)
+    if (status == KW_OK && dtls->ask_certificate)
         status = write_request(dtls);
     if (status == KW_OK)
         status = kw_common13_write_auth(dtls);
@@ -448,7 +486,7 @@ static enum kw_status answer(struct kw_dtls *dtls, const struct kw_message *mess
         return status;
     if (verdict != KW_ACCEPT)
         return refuse_hello(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_ILLEGAL_PARAMETER);
-    start_over(dtls);
+    kw_server_start_over(dtls);
     dtls->version = KW_DTLS_1_3;
     dtls->suite = kw_suite_info((enum kw_suite)choice->suite);
     memcpy(dtls->hs->client_random, hello->random.data, KW_RANDOM_LEN);
@@ -471,7 +509,7 @@ static enum kw_status answer(struct kw_dtls *dtls, const struct kw_message *mess
     status = write_flight(dtls, choice, (struct kw_bytes){share, share_len}, &shared);
     if (status != KW_OK)
         goto out;
-    dtls->state = KW_STATE_WAIT_CERTIFICATE;
+    dtls->state = dtls->ask_certificate ? KW_STATE_WAIT_CERTIFICATE : KW_STATE_WAIT_FINISHED;
     kw_dtls_flight_send(dtls);
 out:
     kw_secret_wipe(&shared);
@@ -512,6 +550,11 @@ static enum kw_status is_prepared(struct kw_dtls *dtls, const struct kw_client_h
     return status;
 }
 
+static bool is_first_again(const struct kw_dtls *dtls, const struct kw_message *message)
+{
+    return dtls->hs->was_retried && message->seq == dtls->hs->hello_seq;
+}
+
 enum kw_status kw_server_handle_hello(struct kw_dtls *dtls, const struct kw_message *message)
 {
     struct choice choice = {.alert = KW_ALERT_NONE};
@@ -520,7 +563,7 @@ enum kw_status kw_server_handle_hello(struct kw_dtls *dtls, const struct kw_mess
     bool is_known = false;
     enum kw_status status;
 
-    if (dtls->state != KW_STATE_WAIT_CLIENT_HELLO) {
+    if (dtls->state != KW_STATE_WAIT_CLIENT_HELLO || is_first_again(dtls, message)) {
         status = kw_dtls_hello_is_same(dtls, message, &is_known);
         if (status != KW_OK || is_known)
             return status;
@@ -549,6 +592,8 @@ enum kw_status kw_server_handle_hello(struct kw_dtls *dtls, const struct kw_mess
     }
     if (choice.alert != KW_ALERT_NONE)
         return refuse_hello(dtls, choice.end, choice.alert);
+    if (!choice.has_cookie && dtls->hs->was_retried && !is_first_again(dtls, message))
+        return refuse_hello(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_MISSING_EXTENSION);
     if (!choice.has_cookie && (dtls->require_cookie || choice.share.len == 0))
         return send_retry(dtls, message, &choice);
     return answer(dtls, message, &hello, &choice, &cookie);

@@ -9,14 +9,14 @@ enum {
     /* Largest handshake message reassembled: a chain of three certificates. */
     KW_DTLS_MESSAGE_MAX = 3 * KW_CERT_MAX,
     /* Messages of one flight that may be open at a time: the largest flight has six. */
-    KW_DTLS_OPEN_MESSAGES = 8,
+    KW_DTLS_OPEN_MESSAGES = 7,
     /* Arena of reassembly: the largest message with its map of bytes, and the rest of its flight.
      */
     KW_DTLS_ARENA = 10240,
     /* One outgoing flight: our hello with a hybrid share, our certificate, two signatures. */
     KW_DTLS_FLIGHT_BYTES = 6144,
     KW_DTLS_FLIGHT_MESSAGES = 8,
-    /* Sent records whose contents we remember, so that an ACK can name them: four times the
+    /* Pieces of messages whose record we remember, so that an ACK can name it: four times the
      * largest flight at the smallest MTU. An ACK of a forgotten one is ignored. */
     KW_DTLS_SENT_RECORDS = 96,
     /* Records that one of our ACKs names. */
@@ -31,11 +31,9 @@ enum {
     KW_DTLS_DATA_EVENTS = 8,
     /* Room for protected application data that waits for transmit(). */
     KW_DTLS_OUTBOX = 2048,
-    /* A fragment smaller than this goes to the next datagram, unless it is the last. */
-    KW_DTLS_FRAGMENT_MIN = 32,
-    /* Expiries of the timer without progress, after which a handshake has failed: 50 s from a
-     * first timeout of 50 ms, 220 s from 400 ms. */
-    KW_DTLS_EXPIRIES_MAX = 10,
+    /* Expiries of the timer without progress, the last of which ends the handshake: 51 s after the
+     * first sending from a first timeout of 50 ms, 222 s from 400 ms. */
+    KW_DTLS_EXPIRIES_MAX = 11,
 };
 
 /* First timeout without a measured round trip; else the round trip and a half, clamped. */

@@ -50,8 +50,10 @@ enum kw_status kw_post13_flush(struct kw_dtls *dtls)
     if (!dtls->key_update_wanted || dtls->key_update_in_flight ||
         dtls->state != KW_STATE_CONNECTED || (dtls->hs != NULL && dtls->hs->out.count != 0))
         return KW_OK;
-    if (dtls->write[1].epoch == EPOCH_MAX)
+    if (dtls->write[1].epoch == EPOCH_MAX || dtls->next_send_seq > UINT16_MAX) {
+        dtls->key_update_wanted = dtls->key_update_ask = false;
         return KW_ERR_LIMIT;
+    }
     if (!kw_dtls_take_buffers(dtls))
         return KW_ERR_MEMORY;
     out = kw_dtls_message_begin(dtls);
@@ -113,8 +115,7 @@ void kw_dtls_handle_ack(struct kw_dtls *dtls, uint64_t epoch, struct kw_bytes co
     while (kw_ack_next(&in, &named_epoch, &named_seq)) {
         /* Successor of RFC 9147, section 7: naming a higher epoch than its own is fatal. */
         if (named_epoch > epoch) {
-            kw_status_ignore(
-                kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_ILLEGAL_PARAMETER));
+            kw_status_ignore(kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_DECODE_ERROR));
             return;
         }
         /* What we never sent, or have forgotten, is nobody's loss. */
@@ -132,8 +133,7 @@ void kw_dtls_handle_ack(struct kw_dtls *dtls, uint64_t epoch, struct kw_bytes co
     }
     /* Section 7.2: the peer lives, and lacks exactly the rest. */
     dtls->expiries = 0;
-    dtls->timeout = dtls->first_timeout;
-    dtls->retransmit_at = dtls->now + dtls->timeout;
+    kw_dtls_arm_retransmit(dtls);
     kw_dtls_flight_resend(dtls);
 }
 
@@ -146,14 +146,14 @@ static enum kw_status handle_key_update(struct kw_dtls *dtls, const struct kw_me
         return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_DECODE_ERROR);
     if (message->body.data[0] > UPDATE_REQUESTED)
         return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_ILLEGAL_PARAMETER);
-    if (message->epoch != epoch || epoch == EPOCH_MAX)
+    /* RFC 9147, section 8: nothing follows a KeyUpdate in its epoch. */
+    if (message->epoch != epoch || epoch == EPOCH_MAX || kw_reassembly_has_later(&dtls->hs->in))
         return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_UNEXPECTED_MESSAGE);
     status = next_secret(dtls, &dtls->read_secret);
     if (status == KW_OK)
         status = kw_dtls_install_read(dtls, &dtls->read_secret, epoch + 1);
     if (status != KW_OK)
         return status;
-    dtls->ack_now = true;
     if (message->body.data[0] == UPDATE_REQUESTED && !dtls->key_update_in_flight)
         dtls->key_update_wanted = true;
     status = kw_post13_flush(dtls);
@@ -174,11 +174,24 @@ static enum kw_status handle_new_cid(struct kw_dtls *dtls, const struct kw_messa
         return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_UNEXPECTED_MESSAGE);
     if (usage > 1 || first.len > KW_DTLS_CID_MAX)
         return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_ILLEGAL_PARAMETER);
-    dtls->ack_now = true;
     if (usage == 0) { /* cid_immediate */
         memcpy(dtls->peer_cid, first.data, first.len);
         dtls->peer_cid_len = (uint8_t)first.len;
     }
+    return KW_OK;
+}
+
+static enum kw_status handle_ticket(struct kw_dtls *dtls, const struct kw_message *message)
+{
+    struct kw_reader in = kw_reader_of_bytes(message->body);
+    struct kw_bytes ticket;
+
+    kw_read_u64(&in); /* lifetime and age */
+    kw_read_vector(&in, 1);
+    ticket = kw_read_vector(&in, 2);
+    kw_read_vector(&in, 2);
+    if (!kw_reader_done(&in) || ticket.len == 0)
+        return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_DECODE_ERROR);
     return KW_OK;
 }
 
@@ -192,13 +205,11 @@ enum kw_status kw_post13_handle(struct kw_dtls *dtls, const struct kw_message *m
     case KW_HS_REQUEST_CONNECTION_ID:
         if (!dtls->facts.cid)
             break;
-        dtls->ack_now = true; /* "fewer than requested" is allowed: we have one */
-        return KW_OK;
+        return KW_OK; /* "fewer than requested" is allowed: we have one */
     case KW_HS_NEW_SESSION_TICKET:
         if (dtls->role != KW_DTLS_CLIENT)
             break;
-        dtls->ack_now = true; /* there is no resumption here */
-        return KW_OK;
+        return handle_ticket(dtls, message); /* there is no resumption here */
     default:
         break;
     }
@@ -213,6 +224,9 @@ enum kw_status kw_dtls_update_keys(struct kw_dtls *dtls, bool ask_peer, kw_ns no
     dtls->now = now;
     if (dtls->state != KW_STATE_CONNECTED || dtls->version != KW_DTLS_1_3)
         return KW_ERR_STATE;
+    /* One that is on its way brings the same. */
+    if (dtls->key_update_in_flight)
+        return KW_OK;
     dtls->key_update_wanted = true;
     dtls->key_update_ask |= ask_peer;
     status = kw_post13_flush(dtls);

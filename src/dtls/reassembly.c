@@ -40,12 +40,12 @@ enum kw_verdict kw_fragment_parse(struct kw_reader *in, struct kw_fragment *ret)
     return KW_ACCEPT;
 }
 
-void kw_reassembly_init(struct kw_reassembly *reassembly, uint16_t next_seq)
+void kw_reassembly_init(struct kw_reassembly *reassembly, uint32_t next_seq)
 {
     kw_reassembly_reset(reassembly, next_seq);
 }
 
-void kw_reassembly_reset(struct kw_reassembly *reassembly, uint16_t next_seq)
+void kw_reassembly_reset(struct kw_reassembly *reassembly, uint32_t next_seq)
 {
     kw_wipe(reassembly->arena, reassembly->used);
     memset(reassembly->open, 0, sizeof reassembly->open);
@@ -72,7 +72,7 @@ static void forget(struct kw_reassembly *r, struct kw_open_message *gone)
     *gone = (struct kw_open_message){.used = false};
 }
 
-static struct kw_open_message *find(struct kw_reassembly *r, uint16_t seq)
+static struct kw_open_message *find(struct kw_reassembly *r, uint32_t seq)
 {
     for (size_t i = 0; i < KW_DTLS_OPEN_MESSAGES; i++) {
         if (r->open[i].used && r->open[i].seq == seq)
@@ -201,6 +201,15 @@ void kw_reassembly_skip_to(struct kw_reassembly *reassembly, uint16_t seq)
         return;
     while (reassembly->next_seq != seq)
         kw_reassembly_pop(reassembly);
+}
+
+bool kw_reassembly_has_later(const struct kw_reassembly *reassembly)
+{
+    for (size_t i = 0; i < KW_DTLS_OPEN_MESSAGES; i++) {
+        if (reassembly->open[i].used && reassembly->open[i].seq != reassembly->next_seq)
+            return true;
+    }
+    return false;
 }
 
 bool kw_reassembly_has_open(const struct kw_reassembly *reassembly)

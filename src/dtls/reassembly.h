@@ -42,13 +42,13 @@ struct kw_open_message {
 };
 
 struct kw_reassembly {
-    uint16_t next_seq; /* of the message that pop() takes */
+    uint32_t next_seq; /* of the message that pop() takes; 2^16: there can be none */
     uint32_t used;     /* bytes of the arena */
     struct kw_open_message open[KW_DTLS_OPEN_MESSAGES];
     uint8_t arena[KW_DTLS_ARENA];
 };
 
-void kw_reassembly_init(struct kw_reassembly *reassembly, uint16_t next_seq);
+void kw_reassembly_init(struct kw_reassembly *reassembly, uint32_t next_seq);
 
 /*
  * Books a fragment of epoch. KW_DROP_OLD: of a message that was taken already. KW_DROP_MALFORMED:
@@ -63,9 +63,11 @@ KW_MUST_USE bool kw_reassembly_peek(const struct kw_reassembly *reassembly, stru
 /* Forgets the next message and goes on to the one behind it. */
 void kw_reassembly_pop(struct kw_reassembly *reassembly);
 /* Forgets every message that is open, and expects next_seq. */
-void kw_reassembly_reset(struct kw_reassembly *reassembly, uint16_t next_seq);
+void kw_reassembly_reset(struct kw_reassembly *reassembly, uint32_t next_seq);
 /* Goes on with message seq when it is complete, though earlier ones are not. */
 void kw_reassembly_skip_to(struct kw_reassembly *reassembly, uint16_t seq);
+/* True when something of a message behind the next one is here. */
+KW_MUST_USE bool kw_reassembly_has_later(const struct kw_reassembly *reassembly);
 /* True when a message is partly here, or a later one is here before its turn. */
 KW_MUST_USE bool kw_reassembly_has_open(const struct kw_reassembly *reassembly);
 

@@ -63,87 +63,111 @@ static enum kw_status write_ack(struct kw_dtls *dtls, struct kw_writer *out)
 
     if (!dtls->ack_now)
         return KW_OK;
-    dtls->ack_now = false;
+    dtls->ack_now = dtls->ack_wanted = false;
     dtls->ack_at = KW_NEVER;
-    /* An ACK is a thing of 1.3, and is never sent in the clear. */
-    if (dtls->version != KW_DTLS_1_3 || keys == NULL || dtls->acks.count == 0)
+    if (dtls->version != KW_DTLS_1_3 || dtls->acks.count == 0)
         return KW_OK;
     room = kw_writer_left(out) - kw_record_overhead(keys, cid.len);
     count = KW_MIN(dtls->acks.count, (room - kw_ack_size(0)) / (kw_ack_size(1) - kw_ack_size(0)));
     kw_ack_write(&dtls->acks, count, &ack);
+    /* In the clear only between a retry and the hello that answers it. */
+    if (keys == NULL) {
+        kw_record_write_plain(KW_CONTENT_ACK, KW_DTLS_1_2, dtls->plain_seq++,
+                              (struct kw_bytes){NULL, 0}, kw_writer_view(&ack), out);
+        return KW_OK;
+    }
     return kw_record_protect(keys, cid, KW_CONTENT_ACK, (struct kw_bytes){NULL, 0},
                              kw_writer_view(&ack), out, NULL);
 }
 
-static struct kw_bytes write_fragment_header(const struct kw_flight_message *message,
-                                             const struct kw_flight_piece *piece,
-                                             uint8_t header[KW_FRAGMENT_HEADER])
+static void write_fragment(const struct kw_flight *flight, const struct kw_flight_piece *piece,
+                           struct kw_writer *out)
 {
-    struct kw_writer out = kw_writer_of(header, KW_FRAGMENT_HEADER);
+    const struct kw_flight_message *message = &flight->messages[piece->message];
 
-    kw_write_u8(&out, message->type);
-    kw_write_u24(&out, message->len);
-    kw_write_u16(&out, message->seq);
-    kw_write_u24(&out, piece->offset);
-    kw_write_u24(&out, piece->len);
-    return kw_writer_view(&out);
+    kw_write_u8(out, message->type);
+    kw_write_u24(out, message->len);
+    kw_write_u16(out, message->seq);
+    kw_write_u24(out, piece->offset);
+    kw_write_u24(out, piece->len);
+    kw_write_bytes(out, (struct kw_bytes){flight->bytes + message->at + piece->offset, piece->len});
 }
 
-/* Writes one piece in a record of its own. */
-static enum kw_status write_piece(struct kw_dtls *dtls, const struct kw_flight_message *message,
-                                  const struct kw_flight_piece *piece, struct kw_writer *out,
-                                  uint64_t *number)
+/*
+ * Fills one record with pieces of one epoch, at most room bytes, and cuts the last one to fit.
+ * Several messages share a record when it is protected; in the clear each has its own.
+ */
+static void collect_pieces(struct kw_flight *flight, uint64_t number, uint16_t epoch,
+                           struct kw_writer *content)
+{
+    struct kw_flight_piece piece;
+
+    while (kw_flight_peek(flight, &piece)) {
+        const struct kw_flight_message *message = &flight->messages[piece.message];
+        size_t left = kw_writer_left(content);
+
+        if (message->epoch != epoch || message->is_ccs ||
+            left < KW_FRAGMENT_HEADER + KW_MIN(piece.len, 1U))
+            break;
+        piece.len = (uint16_t)KW_MIN(piece.len, left - KW_FRAGMENT_HEADER);
+        write_fragment(flight, &piece, content);
+        kw_flight_sent(flight, &piece, number);
+        if (epoch == KW_EPOCH_PLAIN)
+            break;
+    }
+}
+
+static enum kw_status write_record(struct kw_dtls *dtls, const struct kw_flight_piece *piece,
+                                   struct kw_record_keys *keys, size_t room, struct kw_writer *out)
 {
     static const uint8_t ccs = 1;
-    struct kw_record_keys *keys = kw_dtls_write_keys(dtls, message->epoch);
-    enum kw_content type = message->is_ccs ? KW_CONTENT_CCS : KW_CONTENT_HANDSHAKE;
-    uint8_t header[KW_FRAGMENT_HEADER];
-    struct kw_bytes head = {NULL, 0}, body = {&ccs, 1};
-    uint64_t seq = dtls->plain_seq;
-    enum kw_status status;
+    const struct kw_bytes none = {NULL, 0};
+    struct kw_flight *flight = &dtls->hs->out;
+    const struct kw_flight_message *message = &flight->messages[piece->message];
+    uint64_t seq = keys == NULL ? dtls->plain_seq : keys->seq;
+    uint8_t body[KW_DTLS_DATAGRAM_MAX];
+    struct kw_writer content = kw_writer_of(body, room);
+    enum kw_content type = KW_CONTENT_HANDSHAKE;
 
-    if (!message->is_ccs) {
-        head = write_fragment_header(message, piece, header);
-        body = (struct kw_bytes){dtls->hs->out.bytes + message->at + piece->offset, piece->len};
-    }
-    if (message->epoch == KW_EPOCH_PLAIN) {
-        kw_record_write_plain(type, KW_DTLS_1_2, dtls->plain_seq++, head, body, out);
+    if (message->is_ccs) {
+        type = KW_CONTENT_CCS;
+        kw_write_u8(&content, ccs);
+        kw_flight_sent(flight, piece, 0);
     } else {
-        KW_ASSERT(keys != NULL);
-        status = kw_record_protect(keys, kw_dtls_cid_out(dtls), type, head, body, out, &seq);
-        if (status != KW_OK)
-            return status;
+        collect_pieces(flight, kw_record_number(message->epoch, seq), message->epoch, &content);
     }
-    *number = kw_record_number(message->epoch, seq);
+    if (keys != NULL)
+        return kw_record_protect(keys, kw_dtls_cid_out(dtls), type, none, kw_writer_view(&content),
+                                 out, NULL);
+    kw_record_write_plain(type, KW_DTLS_1_2, dtls->plain_seq++, none, kw_writer_view(&content),
+                          out);
     return KW_OK;
 }
 
+/* Datagrams are filled to the last byte: the fewer there are, the fewer get lost. */
 static enum kw_status write_flight(struct kw_dtls *dtls, struct kw_writer *out)
 {
     struct kw_flight *flight = &dtls->hs->out;
     struct kw_flight_piece piece;
-    uint64_t number;
-    enum kw_status status;
 
     while (kw_flight_peek(flight, &piece)) {
         const struct kw_flight_message *message = &flight->messages[piece.message];
-        size_t overhead = kw_record_overhead(kw_dtls_write_keys(dtls, message->epoch),
-                                             kw_dtls_cid_out(dtls).len) +
-                          (message->is_ccs ? 1 : KW_FRAGMENT_HEADER);
-        size_t left = kw_writer_left(out);
+        struct kw_record_keys *keys = kw_dtls_write_keys(dtls, message->epoch);
+        size_t overhead = kw_record_overhead(keys, kw_dtls_cid_out(dtls).len);
+        size_t least = message->is_ccs ? 1 : KW_FRAGMENT_HEADER + KW_MIN(piece.len, 1U);
+        enum kw_status status;
 
-        if (left < overhead + KW_MIN(piece.len, KW_DTLS_FRAGMENT_MIN))
+        KW_ASSERT(keys != NULL || message->epoch == KW_EPOCH_PLAIN);
+        if (kw_writer_left(out) < overhead + least)
             break;
-        piece.len = (uint16_t)KW_MIN(piece.len, left - overhead);
-        status = write_piece(dtls, message, &piece, out, &number);
+        status = write_record(dtls, &piece, keys, kw_writer_left(out) - overhead, out);
         if (status != KW_OK)
             return status;
-        kw_flight_sent(flight, &piece, number);
     }
     if (!flight->is_sending) {
         dtls->flight_sent_at = dtls->now;
         if (dtls->retransmit_at != KW_NEVER)
-            dtls->retransmit_at = dtls->now + dtls->timeout;
+            kw_dtls_arm_retransmit(dtls);
     }
     return KW_OK;
 }

@@ -40,6 +40,7 @@ enum kw_status kw_leg_agree(struct kw_gateway *gateway, struct kw_call *call, st
         return status;
     leg->sdp_session = kw_gateway_draw(gateway, &status) >> 2;
     leg->sdp_version = 1;
+    leg->report_ssrc = draw_ssrc(gateway, &status);
     leg->media_count = offer->media_count;
     for (size_t i = 0; i < offer->media_count && status == KW_OK; i++) {
         const struct kw_sdp_media *offered = &offer->media[i];
@@ -110,12 +111,8 @@ size_t kw_leg_fragment(struct kw_gateway *gateway, const struct kw_call *call,
         sdp->media[i] = (struct kw_sdp_media){
             .kind = media->kind,
             .accepted = media->accepted,
-            .bundled = media->accepted,
-            .rtcp_mux = true,
-            .port = 9,
             .type = text(media->kind == KW_SDP_VIDEO ? "video" : "audio"),
             .proto = text("UDP/TLS/RTP/SAVPF"),
-            .format_list = text("0"),
             .mid = text(media->mid),
         };
     }

@@ -181,6 +181,9 @@ static inline enum kw_verdict count_dropped(struct kw_srtp *srtp, enum kw_verdic
     return verdict;
 }
 
+/* kw_srtp_protect() without its prefetch: the batch calls have asked for the context before. */
+enum kw_verdict kw_srtp_seal(struct kw_srtp *srtp, uint8_t *packet, size_t *len, size_t size);
+
 /*
  * Opens one packet. `keep`: the packet may still be offered to another context, so it must come
  * back unchanged unless it is accepted. Nothing but an accepted packet is counted.

@@ -11,6 +11,7 @@
 #include "srtp/context.h"
 #include "srtp/cryptex.h"
 #include "srtp/header.h"
+#include "srtp/prefetch.h"
 
 #include "base/assert.h"
 
@@ -170,9 +171,15 @@ static enum kw_verdict protect(struct kw_srtp *srtp, uint8_t *packet, size_t *le
     return KW_ACCEPT;
 }
 
-enum kw_verdict kw_srtp_protect(struct kw_srtp *srtp, uint8_t *packet, size_t *len, size_t size)
+enum kw_verdict kw_srtp_seal(struct kw_srtp *srtp, uint8_t *packet, size_t *len, size_t size)
 {
     return count_dropped(srtp, protect(srtp, packet, len, size));
+}
+
+enum kw_verdict kw_srtp_protect(struct kw_srtp *srtp, uint8_t *packet, size_t *len, size_t size)
+{
+    prefetch_packet(srtp, packet, *len);
+    return kw_srtp_seal(srtp, packet, len, size);
 }
 
 /* One packet on its way in. */
@@ -358,5 +365,6 @@ enum kw_verdict kw_srtp_open(struct kw_srtp *srtp, uint8_t *packet, size_t *len,
 
 enum kw_verdict kw_srtp_unprotect(struct kw_srtp *srtp, uint8_t *packet, size_t *len)
 {
+    prefetch_packet(srtp, packet, *len);
     return count_dropped(srtp, kw_srtp_open(srtp, packet, len, false));
 }

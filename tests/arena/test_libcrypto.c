@@ -60,6 +60,60 @@ static enum kw_status handshake(enum kw_group group)
     return status;
 }
 
+static _Atomic size_t allocations;
+
+static void *counting_take(void *ctx, size_t size)
+{
+    allocations++;
+    return kw_arena_malloc(ctx, size);
+}
+
+static void *counting_resize(void *ctx, void *mem, size_t size)
+{
+    allocations++;
+    return kw_arena_realloc(ctx, mem, size);
+}
+
+/* The contract: seal, open and mask never allocate, forged input included. */
+static void records_do_not_allocate(void **state)
+{
+    (void)state;
+    for (enum kw_aead aead = KW_AES_128_GCM; aead < KW_AEAD_COUNT; aead++) {
+        uint8_t key[KW_KEY_MAX] = {1}, nonce[KW_NONCE_LEN] = {0}, body[1200] = {2};
+        uint8_t tag[KW_TAG_LEN], sample[KW_MASK_LEN] = {3};
+        struct kw_bytes aad = {key, 5};
+        struct kw_aead_key *seal, *open;
+        struct kw_mask_key *mask;
+        enum kw_verdict verdict;
+        size_t before;
+
+        assert_int_equal(crypto->ops->aead_new(crypto, aead, key, true, &seal), KW_OK);
+        assert_int_equal(crypto->ops->aead_new(crypto, aead, key, false, &open), KW_OK);
+        assert_int_equal(crypto->ops->mask_new(crypto, aead, key, &mask), KW_OK);
+        before = allocations;
+        for (uint8_t i = 0; i < 50; i++) {
+            nonce[11] = i;
+            assert_int_equal(crypto->ops->aead_seal(seal, nonce, aad, body, sizeof body - i, tag),
+                             KW_OK);
+            assert_int_equal(
+                crypto->ops->aead_open(open, nonce, aad, body, sizeof body - i, tag, &verdict),
+                KW_OK);
+            assert_int_equal(verdict, KW_ACCEPT);
+            tag[0] ^= 1;
+            assert_int_equal(
+                crypto->ops->aead_open(open, nonce, aad, body, sizeof body - i, tag, &verdict),
+                KW_OK);
+            assert_int_equal(verdict, KW_DROP_FORGED);
+            assert_int_equal(crypto->ops->mask(mask, sample, sample), KW_OK);
+        }
+        CHECK(allocations == before, "%s: %zu allocations", kw_aead_info(aead)->name,
+              (size_t)allocations - before);
+        crypto->ops->aead_free(seal);
+        crypto->ops->aead_free(open);
+        crypto->ops->mask_free(mask);
+    }
+}
+
 static size_t used(void)
 {
     struct kw_arena_usage usage;
@@ -180,6 +234,7 @@ static void a_second_allocator_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(records_do_not_allocate),
         cmocka_unit_test(thousands_of_operations_do_not_grow),
         cmocka_unit_test(everything_of_libcrypto_is_inside),
         cmocka_unit_test(threads_share_it),
@@ -192,7 +247,7 @@ int main(void)
 
     if (kw_arena_open(4 << 20, false, &arena, &report) != KW_OK)
         return 1;
-    memory = (struct kw_openssl_memory){arena, kw_arena_malloc, kw_arena_realloc, kw_arena_free};
+    memory = (struct kw_openssl_memory){arena, counting_take, counting_resize, kw_arena_free};
     if (kw_openssl_use_memory(&memory) != KW_OK || kw_openssl_new(&config, &crypto) != KW_OK)
         return 1;
     /* The arena stays: libcrypto frees what is left of its own at exit. */

@@ -5,7 +5,7 @@
 #include "gateway/heap.h"
 #include "gateway/table.h"
 #include "gateway/text.h"
-#include "session/net.h"
+#include "sim/net.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,14 +22,14 @@ static void a_table_forgets_only_what_is_removed(void **state)
     void *mem = aligned_alloc(64, kw_table_size(THINGS));
 
     (void)state;
-    net_init(&random, 42, (struct net_link){0});
+    net_init(&random, 42);
     memset(model, 0xff, sizeof model);
     kw_table_init(&table, mem, THINGS, key);
     for (int step = 0; step < 5000; step++) {
-        uint32_t thing = (uint32_t)(net_draw(&random) % THINGS);
+        uint32_t thing = (uint32_t)(net_draw(&random, THINGS));
         uint64_t tag = kw_table_tag(&table, &thing, sizeof thing);
 
-        if (net_draw(&random) % 2 == 0) {
+        if (net_draw(&random, 2) == 0) {
             model[thing] = (uint32_t)step;
             assert_true(kw_table_put(&table, tag, (uint32_t)step));
         } else {
@@ -86,15 +86,15 @@ static void a_heap_gives_the_earliest(void **state)
     void *mem = aligned_alloc(64, (kw_heap_size(THINGS) + 63) / 64 * 64);
 
     (void)state;
-    net_init(&random, 7, (struct net_link){0});
+    net_init(&random, 7);
     kw_heap_init(&heap, mem, THINGS);
     for (size_t i = 0; i < THINGS; i++)
         model[i] = KW_NEVER;
     for (int step = 0; step < 20000; step++) {
-        uint32_t call = (uint32_t)(net_draw(&random) % THINGS);
+        uint32_t call = (uint32_t)(net_draw(&random, THINGS));
         kw_ns earliest = KW_NEVER;
 
-        model[call] = net_draw(&random) % 4 == 0 ? KW_NEVER : net_draw(&random) % 1000;
+        model[call] = net_draw(&random, 4) == 0 ? KW_NEVER : net_draw(&random, 1000);
         kw_heap_set(&heap, call, model[call]);
         for (size_t i = 0; i < THINGS; i++)
             earliest = KW_MIN(earliest, model[i]);

@@ -2,6 +2,7 @@
 #include "gateway/world.h"
 
 #include "check.h"
+#include "rtp/rtp.h"
 #include "support/toy_crypto.h"
 
 #include <keywheel/openssl.h>
@@ -14,11 +15,23 @@ const struct kw_address world_gateway_address = {
     .ip = {192, 0, 2, 1},
 };
 
+enum { WORLD_BATCH = 64 };
+
 static const kw_utc_ms start_utc = 1795000000000; /* November 2026 */
 
 kw_utc_ms world_utc(const struct world *world)
 {
     return start_utc + (kw_utc_ms)(world->now / KW_MS(1));
+}
+
+struct kw_address world_address(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port)
+{
+    return (struct kw_address){.family = 4, .port = port, .ip = {a, b, c, d}};
+}
+
+struct kw_path world_reversed(const struct kw_path *path)
+{
+    return (struct kw_path){.local = path->remote, .remote = path->local};
 }
 
 /* --- the audit ring --------------------------------------------------------------------------- */
@@ -101,7 +114,7 @@ static void init_crypto(struct world *world)
                 .random = toy_random(&world->toy_state),
                 .buffers = kw_dtls_buffers_init(world->buffers_mem, handshakes),
             },
-        .kernel = kw_srtp_kernel_select(world->crypto, "evp"),
+        .kernel = kw_srtp_kernel_select(world->crypto, NULL),
     };
     world->shared.evp_kernel = world->shared.kernel;
     assert_non_null(world->shared.kernel);
@@ -138,7 +151,8 @@ void world_init(struct world *world, const struct world_config *config)
     memset(world, 0, sizeof *world);
     world->config = *config;
     world->now = KW_S(1000);
-    net_init(&world->net, config->seed, config->link);
+    net_init(&world->net, config->seed);
+    world->net.link = config->link;
     init_crypto(world);
     init_tenants(world);
     world->facts = calloc(WORLD_FACTS_MAX, sizeof *world->facts);
@@ -211,7 +225,7 @@ static void peer_transmit(struct world *world, struct peer *peer)
     while ((len = kw_session_transmit(peer->session, datagram, sizeof datagram, &path,
                                       world->now)) != 0) {
         if (!peer->is_deaf)
-            net_send(&world->net, WORLD_GATEWAY, &path, datagram, len, world->now);
+            net_send(&world->net, &path, datagram, len, world->now);
     }
     peer_events(peer);
 }
@@ -220,6 +234,67 @@ static void put32(uint8_t *at, uint32_t value)
 {
     for (int i = 0; i < 4; i++)
         at[i] = (uint8_t)(value >> (24 - 8 * i));
+}
+
+static uint32_t get32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+void world_rtcp(struct world *world, struct peer *peer, const uint8_t *packet, size_t len)
+{
+    uint8_t buffer[512];
+    struct kw_outlet outlet;
+
+    assert_true(kw_session_outlet(peer->session, world->now, &outlet));
+    memcpy(buffer, packet, len);
+    assert_int_equal(kw_srtcp_protect(outlet.srtp, buffer, &len, sizeof buffer), KW_ACCEPT);
+    kw_session_sent(peer->session, &outlet, len, world->now);
+    net_send(&world->net, &outlet.path, buffer, len, world->now);
+}
+
+/* A sender report of our audio with what we know of the stream that comes back. */
+static void peer_report(struct world *world, struct peer *peer)
+{
+    uint8_t packet[256];
+    struct kw_writer out = kw_writer_of(packet, sizeof packet);
+    const struct kw_rtcp_sender sender = {
+        .ntp = kw_ntp_from_ns(world->now + KW_S(12345)),
+        .timestamp = peer->timestamp,
+        .packets = (uint32_t)peer->media_sent,
+    };
+    struct kw_rtcp_block block;
+    size_t block_count = 0;
+
+    peer->next_report = world->now + KW_S(1);
+    if (peer->source.started) {
+        kw_rtp_source_block(&peer->source, world->now, &block);
+        block_count = 1;
+    }
+    kw_rtcp_write_sr(&out, peer->ssrc, &sender, &block, block_count);
+    kw_rtcp_write_cname(&out, peer->ssrc, (struct kw_bytes){(const uint8_t *)"client", 6});
+    assert_false(out.failed);
+    world_rtcp(world, peer, packet, out.len);
+}
+
+static void peer_rtcp(struct world *world, struct peer *peer, const uint8_t *packet, size_t len)
+{
+    struct kw_reader in = kw_reader_of(packet, len);
+    struct kw_rtcp rtcp;
+    struct kw_rtcp_block block;
+
+    assert_int_equal(kw_rtcp_check(packet, len), KW_ACCEPT);
+    peer->rtcp_back++;
+    while (kw_rtcp_next(&in, &rtcp)) {
+        if (rtcp.type == KW_RTCP_SR && rtcp.ssrc == peer->source.ssrc)
+            kw_rtp_source_sr(&peer->source, &rtcp.sender, world->now);
+        while (kw_rtcp_block_next(&rtcp.blocks, &block)) {
+            if (block.ssrc == peer->ssrc)
+                peer->heard = block;
+        }
+        if (rtcp.type == KW_RTCP_PSFB && rtcp.media_ssrc == peer->ssrc + 0x10000)
+            peer->key_frame_wishes++;
+    }
 }
 
 static void peer_media(struct world *world, struct peer *peer)
@@ -240,11 +315,13 @@ static void peer_media(struct world *world, struct peer *peer)
         return;
     assert_int_equal(kw_srtp_protect(outlet.srtp, packet, &len, sizeof packet), KW_ACCEPT);
     kw_session_sent(peer->session, &outlet, len, world->now);
-    net_send(&world->net, WORLD_GATEWAY, &outlet.path, packet, len, world->now);
+    net_send(&world->net, &outlet.path, packet, len, world->now);
     peer->media_sent++;
+    if (world->now >= peer->next_report)
+        peer_report(world, peer);
 }
 
-static void peer_receive(struct world *world, struct peer *peer, struct net_packet *packet)
+static void peer_receive(struct world *world, struct peer *peer, struct net_datagram *packet)
 {
     struct kw_received received;
     size_t len = packet->len;
@@ -260,11 +337,14 @@ static void peer_receive(struct world *world, struct peer *peer, struct net_pack
         if (peer->media_back != 0 && seq != (uint16_t)(peer->back_seq + 1))
             peer->back_gaps++;
         peer->back_seq = seq;
-        peer->back_ssrc = (uint32_t)packet->data[8] << 24 | (uint32_t)packet->data[9] << 16 |
-                          (uint32_t)packet->data[10] << 8 | packet->data[11];
+        peer->back_ssrc = get32(packet->data + 8);
         peer->media_back++;
+        if (!peer->source.started)
+            kw_rtp_source_init(&peer->source, peer->back_ssrc, 48000);
+        if (peer->back_ssrc == peer->source.ssrc)
+            kw_rtp_source_receive(&peer->source, seq, get32(packet->data + 4), world->now);
     } else if (received.kind == KW_PACKET_RTCP) {
-        peer->rtcp_back++;
+        peer_rtcp(world, peer, packet->data, len);
     }
     peer_transmit(world, peer);
 }
@@ -278,10 +358,10 @@ struct peer *world_peer(struct world *world, size_t *offer_len)
     assert_true(world->peer_count < world->config.clients_max);
     *peer = (struct peer){.used = true, .number = (uint32_t)world->peer_count};
     world->peer_count++;
-    peer->address = net_address(198, 51, (uint8_t)(peer->number >> 8), (uint8_t)peer->number,
-                                (uint16_t)(40000 + peer->number % 20000));
+    peer->address = world_address(198, 51, (uint8_t)(peer->number >> 8), (uint8_t)peer->number,
+                                  (uint16_t)(40000 + peer->number % 20000));
     peer->ssrc = 0x1000 + peer->number;
-    peer->seq = (uint16_t)(net_draw(&world->net) & 0x7fff);
+    peer->seq = (uint16_t)(net_draw(&world->net, 0x8000));
     assert_int_equal(kw_ice_credentials_draw(&random, &peer->credentials), KW_OK);
     assert_int_equal(
         world->crypto->ops->identity_new(world->crypto, world_utc(world), &peer->identity), KW_OK);
@@ -300,6 +380,8 @@ struct peer *world_peer(struct world *world, size_t *offer_len)
         .cname = "client",
         .stream = "client",
         .audio_ssrc = peer->ssrc,
+        .has_video = world->config.video,
+        .video_ssrc = peer->ssrc + 0x10000,
     };
     *offer_len = kw_sdp_offer_write(&params, (char *)world->offer, sizeof world->offer);
     assert_true(*offer_len != 0);
@@ -364,7 +446,7 @@ int world_request(struct world *world, enum kw_request_method method, const char
     strcpy(request->path, path);
     strcpy(request->token, token);
     strcpy(request->content_type, type);
-    request->remote = net_address(203, 0, 113, 9, 4711);
+    request->remote = world_address(203, 0, 113, 9, 4711);
     strcpy(request->user_agent, "world");
     request->body_len = body_len;
     if (body_len != 0)
@@ -424,77 +506,71 @@ static void gateway_transmit(struct world *world)
         count = kw_gateway_transmit(world->gateway, items, 16, world->now);
         for (size_t i = 0; i < count; i++) {
             world->gateway_datagrams++;
-            for (size_t k = 0; k < world->peer_count; k++) {
-                if (kw_address_equal(&world->peers[k].address, &items[i].path.remote))
-                    net_send(&world->net, (uint32_t)k, &items[i].path, items[i].data, items[i].len,
-                             world->now);
-            }
+            net_send(&world->net, &items[i].path, items[i].data, items[i].len, world->now);
         }
     } while (count != 0);
 }
 
-static uint32_t peer_at(const struct world *world, const struct kw_address *address)
+static struct peer *peer_at(const struct world *world, const struct kw_address *address)
 {
-    uint32_t guess = (uint32_t)(address->ip[2] << 8 | address->ip[3]);
+    for (size_t i = 0; i < world->peer_count; i++) {
+        size_t guess = (address->ip[2] << 8 | address->ip[3]) + i;
 
-    if (guess < world->peer_count && kw_address_equal(&world->peers[guess].address, address))
-        return guess;
-    return WORLD_GATEWAY;
+        guess %= world->peer_count;
+        if (kw_address_equal(&world->peers[guess].address, address))
+            return &world->peers[guess];
+    }
+    return NULL;
 }
 
 /* All that arrives now, as one batch. */
-static void gateway_receive(struct world *world, struct net_packet **packets, size_t count)
+static void gateway_receive(struct world *world, struct net_datagram *packets, size_t count)
 {
-    struct kw_datagram items[64];
+    struct kw_datagram items[WORLD_BATCH];
 
     for (size_t i = 0; i < count; i++)
         items[i] = (struct kw_datagram){
-            .path = packets[i]->path,
-            .data = packets[i]->data,
-            .len = packets[i]->len,
-            .size = sizeof packets[i]->data,
+            .path = packets[i].path,
+            .data = packets[i].data,
+            .len = packets[i].len,
+            .size = sizeof packets[i].data,
         };
     kw_gateway_receive(world->gateway, items, count, world->now);
     for (size_t i = 0; i < count; i++) {
-        uint32_t to;
-
-        if (items[i].len != 0) {
-            to = peer_at(world, &items[i].path.remote);
-            if (to != WORLD_GATEWAY)
-                net_send(&world->net, to, &items[i].path, items[i].data, items[i].len, world->now);
-        }
-        net_done(&world->net, packets[i]);
+        if (items[i].len != 0)
+            net_send(&world->net, &items[i].path, items[i].data, items[i].len, world->now);
     }
     gateway_transmit(world);
 }
 
 void world_inject(struct world *world, const struct kw_path *path, const uint8_t *data, size_t len)
 {
-    struct net_packet *packet = calloc(1, sizeof *packet);
+    static struct net_datagram packet;
 
-    packet->path = *path;
-    packet->len = len;
-    memcpy(packet->data, data, len);
+    packet.path = *path;
+    packet.len = len;
+    memcpy(packet.data, data, len);
     gateway_receive(world, &packet, 1);
 }
 
 static void deliver(struct world *world)
 {
-    struct net_packet *batch[64];
-    struct net_packet *packet;
+    static struct net_datagram batch[WORLD_BATCH];
     size_t count = 0;
 
-    while ((packet = net_take(&world->net, world->now)) != NULL) {
-        if (packet->to == WORLD_GATEWAY) {
-            batch[count++] = packet;
-            if (count == 64) {
+    while (net_take(&world->net, world->now, &batch[count])) {
+        struct peer *peer;
+
+        if (kw_address_equal(&batch[count].path.local, &world_gateway_address)) {
+            if (++count == WORLD_BATCH) {
                 gateway_receive(world, batch, count);
                 count = 0;
             }
             continue;
         }
-        peer_receive(world, &world->peers[packet->to], packet);
-        net_done(&world->net, packet);
+        peer = peer_at(world, &batch[count].path.local);
+        if (peer != NULL)
+            peer_receive(world, peer, &batch[count]);
     }
     if (count != 0)
         gateway_receive(world, batch, count);
