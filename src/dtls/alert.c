@@ -84,13 +84,10 @@ const char *kw_dtls_end_name(enum kw_dtls_end end)
 }
 
 /* Makes the last record; a failure to do so leaves the peer to its timers. */
-static void prepare_alert(struct kw_dtls *dtls, enum kw_alert alert)
+void kw_dtls_prepare_alert(struct kw_dtls *dtls, uint8_t level, uint8_t description)
 {
     const struct kw_bytes none = {NULL, 0};
-    uint8_t content[ALERT_LEN] = {
-        alert == KW_ALERT_CLOSE_NOTIFY ? ALERT_WARNING : ALERT_FATAL,
-        (uint8_t)alert,
-    };
+    uint8_t content[ALERT_LEN] = {level, description};
     struct kw_bytes view = {content, sizeof content};
     struct kw_writer out = kw_writer_of(dtls->alert, sizeof dtls->alert);
     struct kw_record_keys *keys = kw_dtls_newest_write_keys(dtls);
@@ -120,7 +117,8 @@ void kw_dtls_finish(struct kw_dtls *dtls, enum kw_dtls_end end, enum kw_alert al
     if (dtls->state == KW_STATE_CLOSED)
         return;
     if (sent)
-        prepare_alert(dtls, alert);
+        kw_dtls_prepare_alert(
+            dtls, alert == KW_ALERT_CLOSE_NOTIFY ? ALERT_WARNING : ALERT_FATAL, (uint8_t)alert);
     dtls->state = KW_STATE_CLOSED;
     kw_dtls_drop_secrets(dtls);
     dtls->retransmit_at = dtls->ack_at = dtls->hello_until = KW_NEVER;

@@ -8,6 +8,7 @@
 #include "crypto/hkdf.h"
 #include "dtls/ack.h"
 #include "dtls/flight.h"
+#include "dtls/hooks.h"
 #include "dtls/limits.h"
 #include "dtls/reassembly.h"
 #include "dtls/record.h"
@@ -134,6 +135,8 @@ struct kw_doom {
 };
 
 struct kw_dtls {
+    struct kw_dtls_hooks hooks; /* empty, but in conformance suites */
+
     /* Who we are. */
     const struct kw_dtls_shared *shared;
     struct kw_crypto *crypto;
@@ -229,6 +232,8 @@ enum kw_status kw_dtls_fail(struct kw_dtls *dtls, enum kw_dtls_end end, enum kw_
 enum kw_status kw_dtls_fail_internal(struct kw_dtls *dtls, enum kw_status status);
 /* Ends now; `sent` says whether we tell the peer. */
 void kw_dtls_finish(struct kw_dtls *dtls, enum kw_dtls_end end, enum kw_alert alert, bool sent);
+/* Makes the record that leaves last. */
+void kw_dtls_prepare_alert(struct kw_dtls *dtls, uint8_t level, uint8_t description);
 /* An alert arrived. */
 void kw_dtls_handle_alert(struct kw_dtls *dtls, uint64_t epoch, struct kw_bytes content);
 void kw_dtls_drop_secrets(struct kw_dtls *dtls);

@@ -531,6 +531,9 @@ enum kw_status kw_dtls_check_fingerprint(struct kw_dtls *dtls, struct kw_bytes c
     enum kw_status status;
 
     *matches = false;
+    if (dtls->hooks.fingerprint != NULL &&
+        dtls->hooks.fingerprint(dtls->hooks.fingerprint_ctx, certificate, &dtls->fingerprints[0]))
+        dtls->fingerprint_count = 1;
     for (size_t i = 0; i < dtls->fingerprint_count; i++) {
         const struct kw_fingerprint *signalled = &dtls->fingerprints[i];
 

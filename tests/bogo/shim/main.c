@@ -277,7 +277,7 @@ static void take_events(struct shim *shim)
 
 static void expect_deadline(struct shim *shim, uint64_t expected)
 {
-    kw_ns deadline = kw_dtls_deadline(shim->dtls);
+    kw_ns deadline = kw_dtls_hook_deadline(shim->dtls);
     kw_ns left = deadline > shim->now ? deadline - shim->now : 0;
 
     if (deadline == KW_NEVER && expected == UINT64_MAX)
@@ -301,7 +301,8 @@ static void obey(struct shim *shim, const struct wire_frame *frame, uint8_t *dat
         break;
     case WIRE_TIMEOUT:
         shim->now += frame->value;
-        if (kw_dtls_deadline(shim->dtls) <= shim->now)
+        if (kw_dtls_hook_deadline(shim->dtls) <= shim->now ||
+            kw_dtls_deadline(shim->dtls) <= shim->now)
             check(shim, kw_dtls_tick(shim->dtls, shim->now), "kw_dtls_tick");
         break;
     case WIRE_MTU:
@@ -358,12 +359,15 @@ static bool start(struct shim *shim, void *memory)
         .fingerprint_count = 1,
         .mtu = config->mtu,
         .alpn = config->alpn,
+        .fail_fast = true,
     };
     status = kw_dtls_init(memory, &shim->shared, &shim->params, shim->now, &shim->dtls);
     if (status != KW_OK) {
         fprintf(stderr, "kw_dtls_init: %s\n", kw_status_text(status));
         return false;
     }
+    if (!config->is_server && kw_dtls_hook_take_tickets(shim->dtls) != KW_OK)
+        return false;
     kw_dtls_hook_timeout(shim->dtls, first, EXPIRIES, shim->now);
     kw_dtls_hook_certificate(shim->dtls, name_fingerprint, shim);
     kw_dtls_hook_messages(shim->dtls, record_message, shim);
