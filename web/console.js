@@ -207,41 +207,42 @@ async function refresh() {
   show('sent', whole(here.totals.packetsSent));
   show('received', whole(here.totals.packetsReceived));
   show('lost', whole(here.totals.packetsLost));
-  show('round-trip', milliseconds(ours.roundTripMs ?? theirs?.round_trip_ms));
+  show('round-trip', milliseconds(ours.roundTripMs ?? theirs?.pathRttMs));
   showFingerprints(ours, theirs);
 }
 
 function generationOf(there, number) {
   const list = there?.generations ?? [];
-  return list.find((one) => one.number === number) ?? list.find((one) => one.state === 'current');
+  return list.find((one) => one.generation === number) ?? list.find((one) => one.current);
 }
 
 function showKeys(ours, theirs, there) {
-  const age = theirs?.age_ms ?? ours.ageMs;
-  const due = theirs?.due_in_ms;
+  const age = theirs ? theirs.keyAgeSeconds * 1000 : ours.ageMs;
+  const bytes = theirs?.keyBytes ?? ours.bytesSent + ours.bytesReceived;
+  const due = there?.rotation?.dueInSeconds;
   show('generation', ours.number);
   show('age', duration(age));
-  show('due', due === undefined ? undefined : due > 0 ? `in ${duration(due)}` : 'now');
-  show('key-bytes', byteCount(theirs?.bytes ?? ours.bytesSent + ours.bytesReceived));
-  const limit = there?.policy?.rotation_ms ?? 3600000;
-  const turned = Math.min(100, (100 * age) / limit);
-  const arc = at('age-arc');
-  arc.setAttribute('stroke-dasharray', `${Math.max(turned, 0.5).toFixed(2)} 100`);
+  show('due', due === undefined ? undefined : due > 0 ? `in ${duration(due * 1000)}` : 'now');
+  show('key-bytes', byteCount(bytes));
+  const limitMs = (there?.rotation?.limitSeconds ?? 3600) * 1000;
+  const limitBytes = there?.rotation?.limitBytes ?? 1e9;
+  const turned = 100 * Math.min(1, Math.max(age / limitMs, bytes / limitBytes));
+  at('age-arc').setAttribute('stroke-dasharray', `${Math.max(turned, 0.5).toFixed(2)} 101`);
 }
 
+// The group is the gateway's word first: both browsers say less about it.
 function showNegotiated(ours, theirs) {
-  const version = dtlsName(ours.dtlsVersion ?? theirs?.dtls_version);
-  show('dtls', version);
-  show('suite', ours.dtlsCipher ?? theirs?.suite);
+  show('dtls', dtlsName(ours.dtlsVersion ?? theirs?.dtls));
+  show('suite', theirs?.suite ?? ours.dtlsCipher);
   show('group', theirs?.group ?? ours.dtlsGroup);
-  show('srtp', (ours.srtpCipher ?? theirs?.srtp_profile)?.replace(/^SRTP_/, ''));
+  show('srtp', (theirs?.srtp ?? ours.srtpCipher)?.replace(/^SRTP_/, ''));
 }
 
 function showFingerprints(ours, theirs) {
   show('local-print', ours.localFingerprint);
   show('remote-print', ours.remoteFingerprint);
-  const same = (a, b) => a && b && a.toUpperCase().endsWith(b.toUpperCase().replace(/^SHA-256 /, ''));
-  const agreed = same(theirs?.peer_fingerprint, ours.localFingerprint) && same(theirs?.local_fingerprint, ours.remoteFingerprint);
+  const same = (a, b) => a && b && a.toUpperCase().endsWith(b.toUpperCase());
+  const agreed = same(theirs?.peerFingerprint, ours.localFingerprint) && same(theirs?.ourFingerprint, ours.remoteFingerprint);
   at('agreement').textContent = agreed ? 'Both ends name the same two certificates.' : '';
 }
 

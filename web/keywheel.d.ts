@@ -18,6 +18,8 @@ export class KeywheelError extends Error {
   /** The policy rule that refused. */
   rule?: string;
   retryMs?: number;
+  /** Why the gateway ended the call. */
+  end?: string;
 }
 
 export type KeywheelState =
@@ -38,9 +40,12 @@ export interface KeywheelOptions {
   fetch?: typeof fetch;
 }
 
+/** restart: the same connection; only where the browser restarts DTLS (Chromium), and with a short gap. */
+export type KeywheelMethod = 'parallel' | 'restart';
+
 export interface KeywheelRotation {
   generation: number;
-  method: 'parallel';
+  method: KeywheelMethod;
   reason: string;
   /** Milliseconds since 1970 when the new keys took over. */
   at: number;
@@ -84,11 +89,11 @@ export interface KeywheelEvents {
   /** From now on this stream is what is played; show its video. */
   stream: CustomEvent<{ generation: number; stream: MediaStream }>;
   /** The gateway asks for new keys. */
-  due: CustomEvent<{ generation?: number; reason?: string }>;
-  rotating: CustomEvent<{ generation: number; reason: string; method: 'parallel' }>;
+  due: CustomEvent<{ reason?: string }>;
+  rotating: CustomEvent<{ generation: number; reason: string; method: KeywheelMethod }>;
   rotated: CustomEvent<KeywheelRotation>;
-  /** The gateway sends with the new keys. */
-  switched: CustomEvent<Record<string, unknown>>;
+  /** Every event of the gateway's stream, as docs/http-api.md lists them. */
+  gateway: CustomEvent<{ type: string; generation?: number; reason?: string; [name: string]: unknown }>;
   /** The old keys go on; retryMs is absent when nothing is tried by itself. */
   rotationfailed: CustomEvent<{ error: KeywheelError; retryMs?: number }>;
   /** The browser wants a gesture before it plays; call audio.play() from one. */
@@ -107,7 +112,7 @@ export class KeywheelCall extends EventTarget {
   /** performance.now() of the start and of the first packet that came back. */
   readonly timing: { started?: number; firstPacket?: number };
   start(): Promise<this>;
-  rotate(options?: { reason?: string; method?: 'parallel' }): Promise<KeywheelRotation>;
+  rotate(options?: { reason?: string; method?: KeywheelMethod }): Promise<KeywheelRotation>;
   stop(): Promise<void>;
   stats(): Promise<{ totals: KeywheelTotals; generation: KeywheelGenerationStats | null }>;
   /** The gateway's JSON about this call (docs/http-api.md). */

@@ -218,6 +218,41 @@ class Generation {
     this.sendCandidates();
   }
 
+  /** New keys for the same connection: the answer names another certificate, and DTLS begins anew. */
+  async restartKeys(address) {
+    const before = sdpValue(this.answer, 'fingerprint');
+    this.pending = [];
+    this.gathered = this.saidAll = false;
+    await this.pc.setLocalDescription(await this.pc.createOffer({ iceRestart: true }));
+    const response = await this.call
+      .request('POST', address, { body: this.pc.localDescription.sdp, headers: { 'Content-Type': 'application/sdp', Accept: 'application/sdp' } })
+      .catch(async (error) => {
+        await this.pc.setLocalDescription({ type: 'rollback' });
+        throw error;
+      });
+    this.answer = await response.text();
+    this.etag = response.headers.get('ETag');
+    this.number = Number(response.headers.get('Keywheel-Generation')) || this.number + 1;
+    await this.pc.setRemoteDescription({ type: 'answer', sdp: this.answer });
+    this.sendCandidates();
+    const wanted = sdpValue(this.answer, 'fingerprint').split(' ').pop().toUpperCase();
+    if (wanted === before?.split(' ').pop().toUpperCase()) throw new KeywheelError('gateway', 'The gateway did not change its certificate.');
+    for (const until = performance.now() + CONNECT_MS; performance.now() < until; await sleep(20)) {
+      if ((await this.remoteFingerprint()) === wanted) {
+        this.since = Date.now();
+        return;
+      }
+    }
+    throw new KeywheelError('no-path', 'The connection did not begin anew.');
+  }
+
+  /** Of the certificate that the other side has really shown; undefined while DTLS is not up. */
+  async remoteFingerprint() {
+    const report = await this.pc.getStats();
+    const transport = [...report.values()].find((entry) => entry.type === 'transport' && entry.dtlsState === 'connected');
+    return transport && report.get(transport.remoteCertificateId)?.fingerprint?.toUpperCase();
+  }
+
   /** Resolves when media of this generation arrives and, for audio, plays. */
   async carries() {
     const receivers = this.pc.getReceivers().filter((receiver) => receiver.track);
@@ -245,7 +280,7 @@ class Generation {
 }
 
 /**
- * A call. Events: state, track, stream, due, rotating, rotated, rotationfailed, blocked, newcall, ended.
+ * A call. Events: state, track, stream, gateway, due, rotating, rotated, rotationfailed, blocked, newcall, ended.
  * Each is a CustomEvent; keywheel.d.ts describes its detail.
  */
 export class KeywheelCall extends EventTarget {
@@ -253,6 +288,7 @@ export class KeywheelCall extends EventTarget {
   #links = new Map();
   #rotation = null;
   #attempts = 0;
+  #isWaiting = false; // for the next attempt
   #repair = null;
   #settled = { packetsSent: 0, packetsReceived: 0, packetsLost: 0, bytesSent: 0, bytesReceived: 0 };
   #heardSwitch = new Map(); // generation number -> resolve
@@ -338,10 +374,39 @@ export class KeywheelCall extends EventTarget {
 
   /** New keys now. Resolves with the record of the rotation; joins one that is under way. */
   rotate({ reason = 'operator', method = 'parallel' } = {}) {
-    if (method !== 'parallel') return Promise.reject(new KeywheelError('unsupported', `No method is called ${method}.`));
+    const run = { parallel: () => this.#rotateParallel(reason), restart: () => this.#rotateRestart(reason) }[method];
+    if (!run) return Promise.reject(new KeywheelError('unsupported', `No method is called ${method}.`));
     if (!this.current || this.state === 'ended') return Promise.reject(new KeywheelError('closed', 'There is no call.'));
-    this.#rotation ??= this.#rotateParallel(reason).finally(() => (this.#rotation = null));
+    this.#rotation ??= run().finally(() => (this.#rotation = null));
     return this.#rotation;
+  }
+
+  /*
+   * The same connection with new keys, for browsers that restart DTLS when the fingerprint in an answer
+   * changes: Chromium does, with a short gap; Firefox does not and would fall silent, so it is never a default.
+   */
+  async #rotateRestart(reason) {
+    const generation = this.current;
+    const began = performance.now();
+    this.emit('rotating', { generation: generation.number + 1, reason, method: 'restart' });
+    try {
+      await generation.restartKeys(`${this.resource}/restart`);
+      const record = {
+        generation: generation.number,
+        method: 'restart',
+        reason,
+        at: generation.since,
+        connectMs: performance.now() - began,
+        switchMs: performance.now() - began,
+        lost: 0,
+      };
+      this.rotations.push(record);
+      this.emit('rotated', record);
+      return record;
+    } catch (error) {
+      this.emit('rotationfailed', { error });
+      throw error;
+    }
   }
 
   async #rotateParallel(reason) {
@@ -405,8 +470,10 @@ export class KeywheelCall extends EventTarget {
     const retryMs = error.retryMs ?? RETRY_MS[Math.min(this.#attempts++, RETRY_MS.length - 1)] * (0.8 + 0.4 * Math.random());
     this.emit('rotationfailed', { error, retryMs: this.automatic ? retryMs : undefined });
     if (!this.automatic || error.code === 'gone') return;
+    this.#isWaiting = true;
     sleep(retryMs, this.#abort.signal).then(() => {
-      if (this.state !== 'ended' && !this.#rotation) this.rotate({ reason }).catch(() => {});
+      this.#isWaiting = false;
+      if (this.state !== 'ended' && this.current) this.rotate({ reason }).catch(() => {});
     });
   }
 
@@ -457,15 +524,22 @@ export class KeywheelCall extends EventTarget {
     } catch {
       return; // a newer gateway may say what we cannot read
     }
+    this.emit('gateway', { type, ...detail });
     if (type === 'due') {
-      this.emit('due', detail);
-      if (this.automatic) this.rotate({ reason: detail.reason ?? 'due' }).catch(() => {});
-    } else if (type === 'rotated') {
+      this.#due(detail.reason);
+    } else if (type === 'state') {
+      // The first word of a stream: what happened while nobody listened.
+      if (detail.rotation?.dueInSeconds === 0) this.#due('due');
+    } else if (type === 'switched') {
       this.#heardSwitch.get(detail.generation)?.();
-      this.emit('switched', detail);
-    } else if (type === 'closed' || type === 'ended') {
-      this.#finish(new KeywheelError('ended', detail.reason ?? 'The gateway ended the call.'));
+    } else if (type === 'closed') {
+      this.#finish(new KeywheelError('ended', `The gateway ended the call: ${detail.end ?? 'no reason given'}.`, { end: detail.end }));
     }
+  }
+
+  #due(reason) {
+    this.emit('due', { reason });
+    if (this.automatic && !this.#isWaiting) this.rotate({ reason }).catch(() => {});
   }
 
   /** A generation's connection changed; only the current one's matters to the call. */

@@ -115,6 +115,12 @@ KW_API KW_MUST_USE enum kw_status kw_random_fill(const struct kw_random *random,
 
 /* Overwrites memory in a way that the compiler cannot remove. */
 KW_API void kw_wipe(void *mem, size_t len);
+/*
+ * Overwrites the 32 KiB of stack below its caller, where functions that have returned may have left
+ * secrets: libraries copy keys into locals and spill registers. Call it after work on keys, from as
+ * high up as possible.
+ */
+KW_API void kw_wipe_stack(void);
 /* Compares in a time that depends on len only. */
 KW_API KW_MUST_USE bool kw_ct_equal(const void *a, const void *b, size_t len);
 

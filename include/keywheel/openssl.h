@@ -17,6 +17,20 @@ struct kw_openssl_config {
     size_t srtp_keys;    /* .. and for this many SRTP keys on the EVP kernel; 0 without it */
 };
 
+/* Where libcrypto gets its memory from. Called from any thread that uses libcrypto. */
+struct kw_openssl_memory {
+    void *ctx;
+    void *(*take)(void *ctx, size_t size);
+    void *(*resize)(void *ctx, void *mem, size_t size);
+    void (*give)(void *ctx, void *mem); /* NULL is allowed */
+};
+
+/*
+ * Lets all of libcrypto, in the whole process and until its end, allocate from here; the memory
+ * must live as long. To be called before anything else touches libcrypto: KW_ERR_STATE afterwards.
+ */
+KW_API KW_MUST_USE enum kw_status kw_openssl_use_memory(const struct kw_openssl_memory *memory);
+
 /*
  * Fetches every algorithm once and makes its pools. The provider belongs to one thread at a time.
  * KW_ERR_CRYPTO: libcrypto lacks an algorithm that this build needs.

@@ -157,8 +157,11 @@ enum kw_status kw_dtls_fail_internal(struct kw_dtls *dtls, enum kw_status status
 
 static void receive_plain_alert(struct kw_dtls *dtls, uint8_t description)
 {
+    bool has_keys = dtls->version == KW_DTLS_1_2 ? dtls->state == KW_STATE_CONNECTED
+                                                 : kw_dtls_newest_write_keys(dtls) != NULL;
+
     /* Nothing in the clear is believed once keys exist; a stranger could have sent it. */
-    if (kw_dtls_newest_write_keys(dtls) != NULL) {
+    if (has_keys) {
         dtls->counters[KW_DROP_UNEXPECTED]++;
         return;
     }

@@ -106,10 +106,11 @@ struct kw_handshake {
     uint8_t retry[KW_DTLS_RETRY_MAX]; /* the HelloRetryRequest */
 
     /* DTLS 1.2. */
-    uint8_t peer_share_group;
-    bool ccs_received;
-    bool has_ems;
-    uint8_t session_hash[KW_DIGEST_MAX];
+    uint8_t *raw; /* the transcript, in a second block of the pool */
+    size_t raw_len;
+    bool was_verified; /* client: there was a HelloVerifyRequest */
+    uint8_t share12[KW_KX_SHARE_MAX];
+    size_t share12_len;
 
     size_t certificate_len;
     uint8_t certificate[KW_CERT_MAX];
@@ -184,8 +185,13 @@ struct kw_dtls {
     struct kw_record_keys write[2]; /* handshake, data */
     struct kw_secret read_secret;   /* of the newest data epoch: KeyUpdate goes on from it */
     struct kw_secret write_secret;
-    struct kw_secret exporter;
-    kw_ns answerable_until; /* handshake read keys go then */
+    struct kw_secret exporter; /* master secret in 1.2 */
+    kw_ns answerable_until;    /* handshake read keys go then */
+
+    /* 1.2: the seed of the exporter, and the Finished that may have to be repeated. */
+    uint8_t randoms[2 * KW_RANDOM_LEN];
+    uint8_t last_finished[12];
+    uint16_t last_finished_seq;
 
     /* Timers: KW_NEVER when not armed. */
     kw_ns retransmit_at;
@@ -302,6 +308,10 @@ void kw_dtls_confirmed(struct kw_dtls *dtls);
 
 KW_MUST_USE enum kw_status kw_server_handle_hello(struct kw_dtls *dtls,
                                                   const struct kw_message *message);
+/* Another hello takes the place of the one whose handshake never authenticated. */
+void kw_server_start_over(struct kw_dtls *dtls);
+/* The terms have a suite of 1.3. */
+KW_MUST_USE bool kw_dtls_can_do_13(const struct kw_dtls *dtls);
 KW_MUST_USE enum kw_status kw_client_start(struct kw_dtls *dtls);
 KW_MUST_USE enum kw_status kw_client_handle_hello(struct kw_dtls *dtls,
                                                   const struct kw_message *message);

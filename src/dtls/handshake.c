@@ -11,6 +11,7 @@
 #include "dtls/engine.h"
 
 #include "base/assert.h"
+#include "dtls/handshake12.h"
 
 #include <string.h>
 
@@ -49,6 +50,7 @@ void kw_dtls_give_buffers(struct kw_dtls *dtls)
         dtls->next_receive_seq = dtls->hs->in.next_seq;
     kw_dtls_free_kx(dtls);
     kw_dtls_transcript_free(dtls);
+    kw_pool_give(&dtls->shared->buffers->handshakes, dtls->hs->raw);
     kw_pool_give(&dtls->shared->buffers->handshakes, dtls->hs);
     dtls->hs = NULL;
     dtls->hello_until = dtls->retransmit_at = KW_NEVER;
@@ -70,6 +72,18 @@ enum kw_status kw_dtls_transcript_start(struct kw_dtls *dtls)
     return dtls->crypto->ops->digest_new(dtls->crypto, dtls->suite->hash, &dtls->hs->transcript);
 }
 
+static enum kw_status add_raw(struct kw_handshake *hs, struct kw_bytes header, struct kw_bytes body)
+{
+    struct kw_writer out = {.start = hs->raw, .len = hs->raw_len, .size = sizeof *hs};
+
+    kw_write_bytes(&out, header);
+    kw_write_bytes(&out, body);
+    if (out.failed)
+        return KW_ERR_LIMIT;
+    hs->raw_len = out.len;
+    return KW_OK;
+}
+
 /*
  * RFC 9147, section 5.2: the transcript of 1.3 omits message_seq and the fragment fields. That of
  * 1.2 has them, as if the message had come whole (RFC 6347, section 4.2.6).
@@ -82,7 +96,7 @@ enum kw_status kw_dtls_transcript_add(struct kw_dtls *dtls, uint8_t type, uint16
     struct kw_writer out = kw_writer_of(header, sizeof header);
     enum kw_status status;
 
-    if (digest == NULL)
+    if (digest == NULL && dtls->hs->raw == NULL)
         return KW_OK;
     kw_write_u8(&out, type);
     kw_write_u24(&out, (uint32_t)body.len);
@@ -90,6 +104,7 @@ enum kw_status kw_dtls_transcript_add(struct kw_dtls *dtls, uint8_t type, uint16
         kw_write_u16(&out, seq);
         kw_write_u24(&out, 0);
         kw_write_u24(&out, (uint32_t)body.len);
+        return add_raw(dtls->hs, kw_writer_view(&out), body);
     }
     status = dtls->crypto->ops->digest_update(digest, kw_writer_view(&out));
     if (status == KW_OK && body.len != 0)
@@ -174,14 +189,18 @@ void kw_dtls_flight_done(struct kw_dtls *dtls)
 
 void kw_dtls_hello_forget(struct kw_dtls *dtls)
 {
-    if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO)
+    struct kw_handshake *hs = dtls->hs;
+
+    if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO) {
         kw_dtls_give_buffers(dtls);
+        return;
+    }
+    /* Once there is a hello, another one that failed leaves things as they were. */
+    if (dtls->state != KW_STATE_WAIT_SERVER_HELLO && hs->in.next_seq <= hs->hello_seq)
+        kw_reassembly_reset(&hs->in, hs->hello_seq + 1U);
     else
-        kw_reassembly_reset(&dtls->hs->in, dtls->state == KW_STATE_WAIT_SERVER_HELLO
-                                               ? dtls->hs->in.next_seq
-                                               : (uint16_t)(dtls->hs->hello_seq + 1));
-    if (dtls->hs != NULL)
-        dtls->hs->was_forgotten = true;
+        kw_reassembly_reset(&hs->in, hs->in.next_seq);
+    hs->was_forgotten = true;
 }
 
 enum kw_status kw_dtls_hello_accept(struct kw_dtls *dtls, const struct kw_message *message)
@@ -231,7 +250,13 @@ void kw_dtls_authenticated(struct kw_dtls *dtls)
 /* True while a plaintext hello may still replace the one that was accepted. */
 static bool hello_is_open(const struct kw_dtls *dtls, const struct kw_fragment *fragment)
 {
-    if (dtls->hs == NULL || dtls->hs->is_authenticated || dtls->version != KW_DTLS_1_3)
+    if (dtls->hs == NULL || dtls->hs->is_authenticated)
+        return false;
+    /* 1.2: until the client's flight begins. */
+    if (dtls->state == KW_STATE_12_CERTIFICATE)
+        return dtls->role == KW_DTLS_SERVER && fragment->type == KW_HS_CLIENT_HELLO &&
+               fragment->seq == dtls->hs->hello_seq;
+    if (dtls->version != KW_DTLS_1_3)
         return false;
     /* Between a retry and the second hello, the first may come again. */
     if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO)
@@ -353,10 +378,10 @@ enum kw_status kw_dtls_handle_fragment(struct kw_dtls *dtls, const struct kw_fra
         return *verdict == KW_ACCEPT ? handle_complete_messages(dtls) : KW_OK;
     }
     expected = dtls->hs != NULL ? dtls->hs->in.next_seq : dtls->next_receive_seq;
-    /* Handled already, so its sender has not heard our answer: it is acknowledged once more. */
-    if (fragment->seq < expected && epoch != KW_EPOCH_PLAIN) {
+    /* Handled already, so its sender has not heard our answer: 1.3 acknowledges it once more. */
+    if (fragment->seq < expected && (epoch != KW_EPOCH_PLAIN || dtls->version == KW_DTLS_1_2)) {
         *verdict = KW_DROP_OLD;
-        return KW_OK;
+        return dtls->version == KW_DTLS_1_2 ? kw_common12_handle_old(dtls, fragment, epoch) : KW_OK;
     }
     if (!epoch_fits(dtls, epoch)) {
         *verdict = KW_DROP_UNEXPECTED;
@@ -381,7 +406,8 @@ enum kw_status kw_dtls_handle_fragment(struct kw_dtls *dtls, const struct kw_fra
         return KW_OK;
     }
     /* RFC 9147, section 7.1: what belongs to the next flight acknowledges ours as a whole. */
-    if (dtls->role == KW_DTLS_SERVER && dtls->state != KW_STATE_CONNECTED)
+    if (dtls->state != KW_STATE_CONNECTED &&
+        (dtls->role == KW_DTLS_SERVER || dtls->version == KW_DTLS_1_2))
         kw_dtls_flight_done(dtls);
     skip_first_hello(dtls);
     return handle_complete_messages(dtls);
@@ -417,16 +443,21 @@ enum kw_status kw_dtls_handle_message(struct kw_dtls *dtls, const struct kw_mess
     case KW_STATE_12_CLIENT_KEY:
     case KW_STATE_12_VERIFY:
     case KW_STATE_12_FINISHED:
+        status = dtls->role == KW_DTLS_SERVER ? kw_server12_handle(dtls, message)
+                                              : kw_client12_handle(dtls, message);
         break;
     case KW_STATE_CONNECTED:
-        status = kw_post13_handle(dtls, message);
+        status = dtls->version == KW_DTLS_1_2 ? kw_post12_handle(dtls, message)
+                                              : kw_post13_handle(dtls, message);
         break;
     case KW_STATE_CLOSED:
         return KW_OK;
     }
-    if (status == KW_OK && dtls->state != before && dtls->state != KW_STATE_CLOSED)
+    if (status == KW_OK && dtls->state != before && dtls->state != KW_STATE_CLOSED) {
+        dtls->doom.at = KW_NEVER;
         dtls->give_up_at =
             dtls->state == KW_STATE_CONNECTED ? KW_NEVER : dtls->now + 2 * KW_DTLS_TIMEOUT_MAX;
+    }
     return status;
 }
 
@@ -522,6 +553,17 @@ void kw_dtls_confirmed(struct kw_dtls *dtls)
         return;
     dtls->is_confirmed = true;
     kw_dtls_event(dtls, KW_DTLS_EVENT_CONFIRMED, (struct kw_bytes){NULL, 0});
+}
+
+bool kw_dtls_can_do_13(const struct kw_dtls *dtls)
+{
+    for (const uint16_t *ours = dtls->terms.suites; *ours != 0; ours++) {
+        const struct kw_suite_info *info = kw_suite_info((enum kw_suite) * ours);
+
+        if (info != NULL && info->version == KW_DTLS_1_3)
+            return true;
+    }
+    return false;
 }
 
 enum kw_status kw_dtls_check_fingerprint(struct kw_dtls *dtls, struct kw_bytes certificate,

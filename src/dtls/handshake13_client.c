@@ -146,8 +146,10 @@ static void write_extensions(const struct kw_dtls *dtls, struct kw_bytes cookie,
     static const uint16_t both[] = {KW_DTLS_1_3, KW_DTLS_1_2, 0};
     size_t extension;
 
-    kw_extension_write_list16(out, KW_EXT_SUPPORTED_VERSIONS, 1,
-                              dtls->terms.allow_dtls12 ? both : versions);
+    /* Terms without a suite of 1.3 make a hello of 1.2. */
+    if (kw_dtls_can_do_13(dtls))
+        kw_extension_write_list16(out, KW_EXT_SUPPORTED_VERSIONS, 1,
+                                  dtls->terms.allow_dtls12 ? both : versions);
     write_groups(dtls, out);
     kw_extension_write_list16(out, KW_EXT_SIGNATURE_ALGORITHMS, 2,
                               kw_dtls_schemes(dtls, !dtls->terms.allow_dtls12));
@@ -207,11 +209,12 @@ enum kw_status kw_client_start(struct kw_dtls *dtls)
         memcpy(dtls->hs->client_random, dtls->hello_random, KW_RANDOM_LEN);
     else
         status = kw_random_fill(&dtls->shared->random, dtls->hs->client_random, KW_RANDOM_LEN);
-    if (status == KW_OK)
+    if (status == KW_OK && kw_dtls_can_do_13(dtls)) {
         status = offer_first(dtls, &shares);
+        write_shares(dtls, &shares, &out);
+    }
     if (status != KW_OK)
         return status;
-    write_shares(dtls, &shares, &out);
     status = write_hello(dtls, (struct kw_bytes){NULL, 0}, (struct kw_bytes){NULL, 0},
                          kw_writer_view(&out));
     if (status == KW_OK)
@@ -228,6 +231,17 @@ static struct kw_bytes own_extension(struct kw_bytes body, enum kw_extension_pla
     KW_ASSERT(kw_extension_seen(&hello.ext, place));
     /* With its type and length before it. */
     return (struct kw_bytes){hello.ext.body[place].data - 4, hello.ext.body[place].len + 4};
+}
+
+enum kw_status kw_client_write_hello_again(struct kw_dtls *dtls, struct kw_bytes cookie12)
+{
+    struct kw_handshake *hs = dtls->hs;
+    struct kw_bytes key_share = {NULL, 0};
+
+    if (kw_dtls_can_do_13(dtls))
+        key_share = own_extension(kw_flight_body(&hs->out, hs->hello_message), KW_AT_KEY_SHARE);
+    hs->out.messages[hs->hello_message].acked = true;
+    return write_hello(dtls, (struct kw_bytes){NULL, 0}, cookie12, key_share);
 }
 
 /* --- HelloRetryRequest --- */
@@ -355,6 +369,9 @@ static enum kw_alert check_hello(const struct kw_dtls *dtls, const struct kw_ser
         return KW_ALERT_ILLEGAL_PARAMETER;
     if (dtls->hs->was_retried && !hello->is_retry && hello->suite != dtls->hs->retry_suite)
         return KW_ALERT_ILLEGAL_PARAMETER;
+    /* A server of 1.3 asks with HelloRetryRequest. */
+    if (dtls->hs->was_verified)
+        return KW_ALERT_ILLEGAL_PARAMETER;
     return KW_ALERT_NONE;
 }
 
@@ -462,6 +479,9 @@ enum kw_status kw_client_handle_hello(struct kw_dtls *dtls, const struct kw_mess
         if (status != KW_OK || is_known)
             return status;
     }
+    if (message->type == KW_HS_HELLO_VERIFY_REQUEST && dtls->terms.allow_dtls12 &&
+        dtls->state == KW_STATE_WAIT_SERVER_HELLO)
+        return kw_client12_handle_verify_request(dtls, message);
     if (message->type != KW_HS_SERVER_HELLO)
         return refuse_hello(dtls, KW_ALERT_UNEXPECTED_MESSAGE);
     alert = kw_server_hello_parse(message->body, &hello);

@@ -102,7 +102,7 @@ static bool choose_version(const struct kw_dtls *dtls, const struct kw_client_he
     if (kw_extension_seen(&hello->ext, KW_AT_SUPPORTED_VERSIONS)) {
         if (!kw_list16_parse(hello->ext.body[KW_AT_SUPPORTED_VERSIONS], 1, &versions))
             return malformed(choice);
-        if (kw_list16_has(versions, KW_DTLS_1_3)) {
+        if (kw_list16_has(versions, KW_DTLS_1_3) && kw_dtls_can_do_13(dtls)) {
             choice->version = KW_DTLS_1_3;
             return true;
         }
@@ -253,7 +253,7 @@ static void write_retry(const struct kw_cookie *cookie, struct kw_bytes sealed,
 }
 
 /* Another hello takes the place of the one whose handshake never authenticated. */
-static void start_over(struct kw_dtls *dtls)
+void kw_server_start_over(struct kw_dtls *dtls)
 {
     for (size_t i = 0; i < KW_ARRAY_LEN(dtls->read); i++)
         kw_record_keys_wipe(&dtls->read[i]);
@@ -351,7 +351,7 @@ static enum kw_status send_retry(struct kw_dtls *dtls, const struct kw_message *
     size_t sealed_len;
     enum kw_status status;
 
-    start_over(dtls);
+    kw_server_start_over(dtls);
     dtls->version = KW_DTLS_1_3;
     dtls->suite = kw_suite_info((enum kw_suite)choice->suite);
     status = make_cookie(dtls, message, &cookie, sealed, &sealed_len);
@@ -486,7 +486,7 @@ static enum kw_status answer(struct kw_dtls *dtls, const struct kw_message *mess
         return status;
     if (verdict != KW_ACCEPT)
         return refuse_hello(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_ILLEGAL_PARAMETER);
-    start_over(dtls);
+    kw_server_start_over(dtls);
     dtls->version = KW_DTLS_1_3;
     dtls->suite = kw_suite_info((enum kw_suite)choice->suite);
     memcpy(dtls->hs->client_random, hello->random.data, KW_RANDOM_LEN);

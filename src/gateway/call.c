@@ -503,6 +503,7 @@ void kw_call_patch(struct kw_gateway *gateway, struct kw_call *call, struct kw_b
         return;
     }
     ret->len = kw_leg_fragment(gateway, call, leg, ret->text, sizeof ret->text);
+    KW_ASSERT(ret->len != 0); /* the answer fitted, and this is a part of it */
     ret->has_body = true;
     kw_gateway_schedule(gateway, call);
     kw_gateway_touch(gateway, call);

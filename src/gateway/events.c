@@ -106,7 +106,7 @@ static bool say(struct kw_gateway *gateway, struct kw_listener *listener, kw_ns 
         listener->next++;
         return true;
     }
-    if (now >= listener->said + KW_STREAM_ALIVE) {
+    if (listener->is_silent) {
         *ret = (struct kw_call_event){.is_alive = true, .utc = kw_gateway_utc(gateway, now)};
         return true;
     }
@@ -118,13 +118,12 @@ bool kw_call_next_event(struct kw_gateway *gateway, kw_ns now, uint64_t *stream_
 {
     if (gateway->listener_count == 0)
         return false;
-    if (now >= kw_events_deadline(gateway))
-        gateway->listener_work = gateway->listeners_max;
     for (; gateway->listener_work > 0; gateway->listener_work--) {
         struct kw_listener *listener = &gateway->listeners[gateway->listener_at];
 
         if (listener->id != 0 && say(gateway, listener, now, ret, call_ret)) {
             listener->said = now;
+            listener->is_silent = false;
             *stream_ret = listener->id;
             *end_ret = listener->is_ending;
             if (listener->is_ending)
@@ -148,4 +147,19 @@ kw_ns kw_events_deadline(const struct kw_gateway *gateway)
         deadline = KW_MIN(deadline, gateway->listeners[i].said + KW_STREAM_ALIVE);
     }
     return deadline;
+}
+
+void kw_events_tick(struct kw_gateway *gateway, kw_ns now)
+{
+    if (now < kw_events_deadline(gateway))
+        return;
+    for (size_t i = 0; i < gateway->listeners_max; i++) {
+        struct kw_listener *listener = &gateway->listeners[i];
+
+        if (listener->id == 0 || now < listener->said + KW_STREAM_ALIVE)
+            continue;
+        listener->is_silent = true;
+        listener->said = now;
+    }
+    gateway->listener_work = gateway->listeners_max;
 }

@@ -228,6 +228,7 @@ void kw_gateway_tick(struct kw_gateway *gateway, kw_ns now, kw_utc_ms utc)
         if (kw_heap_at(&gateway->heap, call->number) <= now)
             kw_heap_set(&gateway->heap, call->number, now + KW_MS(1));
     }
+    kw_events_tick(gateway, now);
     fill_identities(gateway, now);
 }
 

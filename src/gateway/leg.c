@@ -110,12 +110,8 @@ size_t kw_leg_fragment(struct kw_gateway *gateway, const struct kw_call *call,
         sdp->media[i] = (struct kw_sdp_media){
             .kind = media->kind,
             .accepted = media->accepted,
-            .bundled = media->accepted,
-            .rtcp_mux = true,
-            .port = 9,
             .type = text(media->kind == KW_SDP_VIDEO ? "video" : "audio"),
             .proto = text("UDP/TLS/RTP/SAVPF"),
-            .format_list = text("0"),
             .mid = text(media->mid),
         };
     }

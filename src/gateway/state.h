@@ -87,6 +87,7 @@ struct kw_listener {
     uint64_t next; /* event number to say */
     kw_ns said;
     bool is_new;
+    bool is_silent; /* a sign of life is due */
     bool is_ending;
     bool has_last;
     struct kw_call_event last;
@@ -211,6 +212,7 @@ void kw_call_tell(struct kw_gateway *gateway, struct kw_call *call,
 void kw_call_dismiss(struct kw_gateway *gateway,
                      struct kw_call *call); /* listeners of a dead call */
 kw_ns kw_events_deadline(const struct kw_gateway *gateway);
+void kw_events_tick(struct kw_gateway *gateway, kw_ns now);
 
 /* facts.c */
 void kw_fact_opened(struct kw_gateway *gateway, struct kw_call *call,

@@ -266,7 +266,8 @@ KW_MUST_USE enum kw_sdp_outcome kw_sdp_fragment_parse(struct kw_bytes body,
                                                       struct kw_sdp_fragment *ret,
                                                       struct kw_sdp_problem *problem);
 
-/* The response to an ICE restart: our new credentials and candidates. `offer` names the mids. */
+/* The response to an ICE restart: our new credentials and candidates. Of `offer` only kind, type,
+ * proto, mid and accepted of its m-lines are looked at. */
 size_t kw_sdp_fragment_write(const struct kw_sdp *offer, const struct kw_sdp_choices *choices,
                              char *dst, size_t dst_size);
 

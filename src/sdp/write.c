@@ -303,18 +303,24 @@ static void write_accepted(struct kw_writer *out, const struct kw_sdp *offer,
         write_candidates(out, choices->candidates, choices->candidate_count);
 }
 
-/* a=group:BUNDLE with the accepted mids; returns the place of the first, media_count when none. */
-static size_t write_group(struct kw_writer *out, const struct kw_sdp *offer)
+static bool is_kept(const struct kw_sdp_media *media)
+{
+    return media->accepted;
+}
+
+/* a=group:BUNDLE with the mids that are in; returns the place of the first, media_count: none. */
+static size_t write_group(struct kw_writer *out, const struct kw_sdp *offer,
+                          bool (*is_in)(const struct kw_sdp_media *media))
 {
     size_t first = offer->media_count;
 
     kw_text_write(out, "a=group:BUNDLE");
     for (size_t i = offer->media_count; i-- > 0;) {
-        if (is_answered(&offer->media[i]))
+        if (is_in(&offer->media[i]))
             first = i;
     }
     for (size_t i = first; i < offer->media_count; i++) {
-        if (!is_answered(&offer->media[i]))
+        if (!is_in(&offer->media[i]))
             continue;
         kw_text_write(out, " ");
         kw_write_bytes(out, offer->media[i].mid);
@@ -330,7 +336,7 @@ size_t kw_sdp_answer_write(const struct kw_sdp *offer, const struct kw_sdp_choic
     size_t tagged;
 
     write_opening(&out, choices->session_id, choices->version);
-    tagged = write_group(&out, offer);
+    tagged = write_group(&out, offer, is_answered);
     if (tagged == offer->media_count)
         return 0;
     write_flag(&out, "ice-lite");
@@ -355,7 +361,7 @@ size_t kw_sdp_fragment_write(const struct kw_sdp *offer, const struct kw_sdp_cho
 
     write_flag(&out, "ice-lite");
     write_attribute(&out, "ice-options", "trickle ice2");
-    tagged = write_group(&out, offer);
+    tagged = write_group(&out, offer, is_kept);
     if (tagged == offer->media_count)
         return 0;
     write_media_line(&out, &offer->media[tagged], 9);

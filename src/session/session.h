@@ -40,6 +40,7 @@ enum {
 #define KW_NEGOTIATION_MIN KW_S(2)  /* .. also when L is a few seconds */
 #define KW_BACKOFF_FIRST KW_MS(500) /* after a failed attempt; doubles */
 #define KW_BACKOFF_MAX KW_S(60)
+#define KW_CONSENT_MAX KW_S(30)     /* RFC 7675 section 5.1 */
 #define KW_OVERDUE_EVERY KW_S(60)   /* grace: audited once a minute */
 #define KW_ROTATE_RESEND KW_MS(250) /* ROTATE is not reliable; doubles */
 #define KW_ROTATE_RESEND_MAX KW_S(2)

@@ -288,13 +288,10 @@ static void turn_previous(struct kw_session *session, struct kw_generation *prev
 
 static void turn_next(struct kw_session *session, struct kw_generation *next, kw_ns now)
 {
-    bool is_gone = next->ice != NULL && kw_ice_gone(next->ice, now);
+    kw_ns give_up =
+        next->stage == KW_STAGE_READY ? next->ready + KW_NEGOTIATION_MAX : next->give_up;
 
-    if (next->stage != KW_STAGE_READY && (now >= next->give_up || is_gone)) {
-        kw_generation_over(session, next, KW_DTLS_END_TIMEOUT, KW_ALERT_NONE, now);
-        return;
-    }
-    if (next->stage == KW_STAGE_READY && now >= next->ready + KW_NEGOTIATION_MAX)
+    if (now >= give_up || (next->ice != NULL && kw_ice_gone(next->ice, now)))
         kw_generation_over(session, next, KW_DTLS_END_TIMEOUT, KW_ALERT_NONE, now);
 }
 
@@ -331,6 +328,12 @@ void kw_wheel_used(struct kw_session *session, kw_ns now)
     turn_limit(session, current, now);
 }
 
+/* When kw_ice_gone() will say so, if nothing is heard until then. */
+static kw_ns gone_at(const struct kw_generation *gen)
+{
+    return KW_MAX(kw_ice_consent(gen->ice), gen->prepared) + KW_CONSENT_MAX;
+}
+
 kw_ns kw_wheel_deadline(const struct kw_session *session)
 {
     const struct kw_rotation_policy *rotation = &session->terms.rotation;
@@ -341,6 +344,8 @@ kw_ns kw_wheel_deadline(const struct kw_session *session)
     for (size_t i = 0; i < KW_SESSION_GENERATIONS; i++) {
         const struct kw_generation *gen = &session->generations[i];
 
+        if (gen->ice != NULL && gen->stage <= KW_STAGE_CURRENT)
+            deadline = KW_MIN(deadline, gone_at(gen));
         switch (gen->stage) {
         case KW_STAGE_EMPTY:
         case KW_STAGE_RETIRED:

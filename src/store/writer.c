@@ -39,7 +39,7 @@ static size_t tenant_of(const struct kw_store_writer *writer, const struct kw_fa
             return i;
     }
     /* Facts come from our own gateway, whose tenants are ours. */
-    KW_ASSERT(!"a fact of an unknown tenant");
+    KW_ASSERT(false);
     return 0;
 }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starts Debian's Chromium and Firefox without any loopback flag, and ends them with everything they left.
 
-import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import puppeteer from 'puppeteer-core';
+import { startSound } from './sound.mjs';
 
 export const BROWSERS = {
   chromium: { executable: '/usr/bin/chromium', launch: launchChromium },
@@ -55,41 +55,9 @@ async function launchFirefox({ profile, preferences }) {
   });
 }
 
-// A sound server with a null sink: without one Firefox's AudioContext never starts.
-async function startSound() {
-  const folder = mkdtempSync(join(tmpdir(), 'kw-sound-'));
-  const socket = join(folder, 'native');
-  const child = spawn('pulseaudio', [
-    '-n', '--daemonize=no', '--use-pid-file=no', '--exit-idle-time=-1', '--disable-shm=yes', '--log-level=error',
-    '--load=module-null-sink sink_name=null rate=48000',
-    `--load=module-native-protocol-unix auth-anonymous=1 socket=${socket}`,
-  ], {
-    stdio: 'ignore',
-    env: { ...process.env, HOME: folder, XDG_RUNTIME_DIR: folder, PULSE_RUNTIME_PATH: folder, DBUS_SESSION_BUS_ADDRESS: 'disabled:' },
-  });
-  for (let i = 0; i < 100 && !existsSync(socket); i++) await new Promise((done) => setTimeout(done, 50));
-  return {
-    server: `unix:${socket}`,
-    stop: () => endChild(child).then(() => rmSync(folder, { recursive: true, force: true })),
-  };
-}
-
-// Ends one child of ours, politely first.
-export async function endChild(child, patience = 5000) {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise((done) => child.once('exit', done));
-  child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), patience);
-  await ended;
-  clearTimeout(timer);
-}
-
-let sound = null;
-
 // A fresh browser with a fresh profile: {browser, version, close}.
 export async function launch(name, { preferences = {} } = {}) {
-  sound ??= await startSound();
-  process.env.PULSE_SERVER = sound.server;
+  await startSound();
   const profile = mkdtempSync(join(tmpdir(), `kw-${name}-`));
   const browser = await BROWSERS[name].launch({ profile, preferences });
   return {
@@ -101,9 +69,4 @@ export async function launch(name, { preferences = {} } = {}) {
       rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
     },
   };
-}
-
-export async function stopSound() {
-  await sound?.stop();
-  sound = null;
 }

@@ -9,7 +9,8 @@ import { createHmac } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:http';
 import { crc32 } from './stun-crc.mjs';
-import { launch, stopSound } from './browsers.mjs';
+import { launch } from './browsers.mjs';
+import { stopSound } from './sound.mjs';
 
 const ADDRESS = '192.0.2.1';
 const UFRAG = 'capt';

@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { endChild } from './browsers.mjs';
+import { endChild } from './sound.mjs';
 
 const START_MS = 15000;
 let nextPort = 18080;

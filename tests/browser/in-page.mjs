@@ -94,9 +94,47 @@ export async function callWithTone({ token, frequency, seconds, video, family, s
     const report = lab.plain(await call.current.pc.getStats());
     const tone = await lab.loudest(context, call.current.remote);
     const picture = video ? await lab.leftColour(call.current.remote) : null;
-    return { firstPacketMs, states, before, after, described, report, tone, picture, offer: call.current.pc.localDescription.sdp, answer: call.current.answer };
+    return { seconds, firstPacketMs, states, before, after, described, report, tone, picture, offer: call.current.pc.localDescription.sdp, answer: call.current.answer };
   } catch (error) {
     return { error: `${error.code ?? error.name}: ${error.message}`, rule: error.rule, states };
+  } finally {
+    await call.stop();
+    await context.close();
+  }
+}
+
+// A call whose keys change several times while a tone goes through.
+export async function callWithRotations({ token, frequency, rotations, everyMs, method }) {
+  const { KeywheelCall } = await import('/keywheel.js');
+  const context = new AudioContext();
+  await context.resume();
+  const call = new KeywheelCall({ url: '/v1/calls', token, stream: lab.toneStream(context, frequency) });
+  const heard = [];
+  for (const type of ['due', 'rotating', 'rotated', 'rotationfailed', 'gateway', 'ended']) {
+    call.addEventListener(type, ({ detail }) => heard.push([type, Math.round(performance.now()), detail?.type ?? detail?.error?.message ?? detail?.reason, detail?.generation]));
+  }
+  const generations = [];
+  const remember = async () => {
+    const { generation } = await call.stats();
+    generations.push({ number: generation.number, localFingerprint: generation.localFingerprint, remoteFingerprint: generation.remoteFingerprint });
+  };
+  try {
+    await call.start();
+    await lab.sleep(1000);
+    await remember();
+    const tones = [];
+    for (let i = 0; i < rotations; i++) {
+      const before = call.rotations.length;
+      if (method) await call.rotate({ method, reason: 'operator' });
+      for (let waited = 0; call.rotations.length === before && waited < 20000; waited += 50) await lab.sleep(50);
+      await remember();
+      tones.push(await lab.loudest(context, call.current.remote));
+      await lab.sleep(everyMs);
+    }
+    const { totals } = await call.stats();
+    return { rotations: call.rotations, generations, totals, tones, heard, described: await call.describe() };
+  } catch (error) {
+    return { error: `${error.code ?? error.name}: ${error.message}`, rule: error.rule, heard };
   } finally {
     await call.stop();
     await context.close();

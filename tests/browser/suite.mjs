@@ -2,9 +2,10 @@
 // One browser against keywheeld: in-namespace node suite.mjs BROWSER
 
 import assert from 'node:assert/strict';
-import { launch, stopSound } from './browsers.mjs';
+import { launch } from './browsers.mjs';
 import { startGateway } from './gateway.mjs';
-import { callWithTone, installLab } from './in-page.mjs';
+import { callWithRotations, callWithTone, installLab } from './in-page.mjs';
+import { holesIn, record, stopSound } from './sound.mjs';
 import { finish, note, step } from './tap.mjs';
 
 const name = process.argv[2];
@@ -20,18 +21,32 @@ async function openPage(browser, address) {
   return page;
 }
 
-async function makeCall(browser, gateway, options) {
+// Runs one of the functions of in-page.mjs; a page of its own each time.
+async function inPage(browser, gateway, run, options) {
   const page = await openPage(browser, gateway.origin + '/');
   try {
-    const result = await page.evaluate(callWithTone, { token: gateway.token, frequency: TONE, seconds: SECONDS, ...options });
-    assert.equal(result.error, undefined, `${result.error} ${JSON.stringify(result.states)}\n${gateway.log()}`);
+    const result = await page.evaluate(run, { token: gateway.token, frequency: TONE, ...options });
+    assert.equal(result.error, undefined, `${result.error} ${result.rule ?? ''} ${JSON.stringify(result.states ?? result.heard)}\n${gateway.log()}`);
     return result;
   } finally {
     await page.close();
   }
 }
 
-export function checkMedia(result, seconds) {
+const makeCall = (browser, gateway, options) => inPage(browser, gateway, callWithTone, { seconds: SECONDS, ...options });
+
+// What the loudspeaker played meanwhile.
+async function heardDuring(run) {
+  const recorder = record();
+  try {
+    const result = await run();
+    return { result, heard: holesIn(await recorder.stop()) };
+  } finally {
+    await recorder.stop();
+  }
+}
+
+function checkMedia(result, seconds) {
   const { before, after } = result;
   const sent = after.totals.packetsSent - before.totals.packetsSent;
   const received = after.totals.packetsReceived - before.totals.packetsReceived;
@@ -41,6 +56,33 @@ export function checkMedia(result, seconds) {
   assert.equal(after.totals.packetsLost, 0);
   assert.ok(Math.abs(result.tone.frequency - TONE) < 8 && result.tone.above > 30, `the tone: ${JSON.stringify(result.tone)}`);
 }
+
+/*
+ * What both ends say was negotiated. Browsers name the group only in some versions; where they do, it must
+ * be the one the gateway names.
+ */
+function checkNegotiated(result, { group, retried }) {
+  const ours = result.after.generation;
+  const theirs = result.described.generations.find((one) => one.current);
+  note(`${ours.dtlsVersion} ${ours.dtlsCipher} ${ours.dtlsGroup ?? theirs.group} ${ours.srtpCipher}; the gateway: ${JSON.stringify(theirs)}`);
+  assert.equal(ours.dtlsVersion, 'FEFC');
+  assert.equal(ours.dtlsCipher, 'TLS_AES_128_GCM_SHA256');
+  assert.match(ours.srtpCipher, /^(SRTP_)?AEAD_AES_128_GCM$/);
+  assert.equal(theirs.dtls, 'DTLS 1.3');
+  assert.equal(theirs.suite, 'TLS_AES_128_GCM_SHA256');
+  assert.match(theirs.srtp, /^(SRTP_)?AEAD_AES_128_GCM$/);
+  assert.equal(theirs.group, group);
+  if (ours.dtlsGroup) assert.equal(groupName(ours.dtlsGroup), groupName(group));
+  assert.equal(theirs.retried, retried);
+  assert.equal(theirs.peerFingerprint.toUpperCase(), `SHA-256 ${ours.localFingerprint}`.toUpperCase());
+  assert.equal(theirs.ourFingerprint.toUpperCase(), `SHA-256 ${ours.remoteFingerprint}`.toUpperCase());
+  for (const [side, counters] of [['sent', theirs.sent], ['received', theirs.received]]) {
+    assert.ok(counters.packets > 45 * result.seconds, `the gateway ${side} ${counters.packets} packets`);
+    assert.deepEqual([counters.lost, counters.authFailures, counters.replays], [0, 0, 0], side);
+  }
+}
+
+const groupName = (name) => ({ 'P-256': 'secp256r1', 'P-384': 'secp384r1', X25519: 'x25519' })[name] ?? name;
 
 const { browser, version, close } = await launch(name);
 note(version);
@@ -58,11 +100,18 @@ async function withGateway(title, options, run) {
   });
 }
 
-await withGateway('call', [], async (gateway) => {
-  const result = await makeCall(browser, gateway, {});
-  note(`first packet back ${result.firstPacketMs.toFixed(0)} ms after the start; ${JSON.stringify(result.states)}`);
-  checkMedia(result, SECONDS);
-});
+for (const [preset, wanted] of [
+  ['modern', { group: 'X25519MLKEM768', retried: false }],
+  ['nist', { group: 'secp256r1', retried: true }], // neither browser sends a P-256 share at first
+  ['pq', { group: 'X25519MLKEM768', retried: false }],
+]) {
+  await withGateway(`call, ${preset}`, preset === 'modern' ? [] : ['--preset', preset], async (gateway) => {
+    const result = await makeCall(browser, gateway, {});
+    note(`first packet back ${result.firstPacketMs.toFixed(0)} ms after the start; ${JSON.stringify(result.states)}`);
+    checkMedia(result, SECONDS);
+    checkNegotiated(result, wanted);
+  });
+}
 
 await withGateway('IPv6 alone', [], async (gateway) => {
   const result = await makeCall(browser, gateway, { family: 6, seconds: 3 });
@@ -80,23 +129,93 @@ await withGateway('video', [], async (gateway) => {
   assert.ok(red > 150 && green < 80 && blue < 80, `the left half came back as ${result.picture.mean}`);
 });
 
-await withGateway('console, by a click', [], async (gateway) => {
+await withGateway('parallel rotation', [], async (gateway) => {
+  const control = await heardDuring(() => makeCall(browser, gateway, { seconds: 5 }));
+  const recording = await heardDuring(() => inPage(browser, gateway, callWithRotations, { rotations: 3, everyMs: 500, method: 'parallel' }));
+  note(`control: ${JSON.stringify(control.heard)}`);
+  note(`rotating: ${JSON.stringify(recording.heard)}`);
+  const { result } = recording;
+  note(JSON.stringify(result.rotations));
+  note(JSON.stringify(result.heard));
+  assert.equal(result.rotations.length, 3);
+  const longHoles = ({ holes }) => holes.filter((hole) => hole.ms > 10).length;
+  assert.ok(recording.heard.seconds > 6, `only ${recording.heard.seconds} s were heard`);
+  assert.ok(longHoles(recording.heard) <= longHoles(control.heard), 'a hole that a call without rotation does not have');
+  assert.equal(result.totals.packetsLost, 0);
+  for (const name of ['number', 'localFingerprint', 'remoteFingerprint']) {
+    assert.equal(new Set(result.generations.map((one) => one[name])).size, 4, `${name} repeats: ${JSON.stringify(result.generations)}`);
+  }
+  for (const tone of result.tones) assert.ok(Math.abs(tone.frequency - TONE) < 8 && tone.above > 30, JSON.stringify(tone));
+});
+
+// A page of the console; whatever the browser complains about (a policy, a script) is kept.
+async function openConsole(address, { prepare } = {}) {
   const page = await browser.newPage();
+  const complaints = [];
+  page.on('pageerror', (error) => complaints.push(error.message));
+  page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+  await page.setViewport({ width: 1080, height: 1000 });
+  if (prepare) await page.evaluateOnNewDocument(prepare);
+  await page.goto(address);
+  return { page, complaints };
+}
+
+const waitForState = (page, state) =>
+  page.waitForFunction((wanted) => document.getElementById('status').dataset.state === wanted, { timeout: 20000 }, state);
+
+await withGateway('console, by a click', [], async (gateway) => {
+  const { page, complaints } = await openConsole(gateway.address);
   try {
-    await page.setViewport({ width: 1080, height: 1000 });
-    await page.goto(gateway.address);
     await page.click('#call');
-    await page.waitForFunction(() => document.getElementById('status').dataset.state === 'live', { timeout: 20000 });
-    await page.waitForFunction(() => document.getElementById('sent').textContent !== '–', { timeout: 20000 });
+    const clicked = Date.now();
+    await waitForState(page, 'live');
+    note(`live ${Date.now() - clicked} ms after the click`);
+    await page.waitForFunction(() => /^in /.test(document.getElementById('due').textContent), { timeout: 20000 });
     await new Promise((done) => setTimeout(done, 4000));
-    const shown = await page.evaluate(() => Object.fromEntries([...document.querySelectorAll('dd, dd code')].filter((e) => e.id).map((e) => [e.id, e.textContent])));
+    const shown = await page.evaluate(() =>
+      Object.fromEntries([...document.querySelectorAll('dd[id], code[id], #agreement')].map((element) => [element.id, element.textContent])));
     note(JSON.stringify(shown));
+    const isLoud = await page.evaluate(() => Number(document.getElementById('heard-level').getAttribute('aria-valuenow')) > 0);
     if (process.env.KW_PICTURES) await page.screenshot({ path: `${process.env.KW_PICTURES}/console-${name}.png` });
+    assert.equal(shown.dtls, '1.3');
+    assert.equal(shown.suite, 'TLS_AES_128_GCM_SHA256');
+    assert.equal(shown.group, 'X25519MLKEM768');
+    assert.equal(shown.srtp, 'AEAD_AES_128_GCM');
+    assert.equal(shown.lost, '0');
+    assert.match(shown['round-trip'], / ms$/);
+    assert.match(shown.agreement, /Both ends/);
+    assert.ok(isLoud, 'the level meter stands still');
+    await page.click('#rotate');
+    await page.waitForFunction(() => /Generation 2/.test(document.getElementById('rotations').textContent), { timeout: 20000 });
     await page.click('#call');
-    await page.waitForFunction(() => document.getElementById('status').dataset.state === 'idle', { timeout: 5000 });
+    await waitForState(page, 'idle');
+    assert.deepEqual(complaints, []);
   } finally {
     await page.close();
   }
+});
+
+await withGateway('console, in words', [], async (gateway) => {
+  const failure = async (page, wanted) => {
+    await page.click('#call');
+    await waitForState(page, 'failed');
+    assert.match(await page.$eval('#failure-title', (element) => element.textContent), wanted);
+  };
+  const refuse = () => {
+    navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError'));
+  };
+  for (const [address, prepare, wanted] of [
+    [`${gateway.origin}/#token=wrong`, undefined, /token is not accepted/],
+    [gateway.address, refuse, /microphone is not allowed/],
+  ]) {
+    const { page } = await openConsole(address, { prepare });
+    await failure(page, wanted);
+    await page.close();
+  }
+  const { page } = await openConsole(gateway.address);
+  await gateway.stop();
+  await failure(page, /gateway does not answer/);
+  await page.close();
 });
 
 await close();

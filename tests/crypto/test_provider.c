@@ -348,6 +348,24 @@ static void pools_are_bounded(void **state)
     provider_free(crypto);
 }
 
+static void *no_memory(void *ctx, size_t size)
+{
+    (void)ctx;
+    (void)size;
+    return NULL;
+}
+
+static void too_late_for_another_allocator(void **state)
+{
+    struct kw_openssl_memory memory = {.take = no_memory};
+    struct kw_crypto *crypto = provider();
+
+    (void)state;
+    if (which == OPENSSL)
+        assert_int_equal(kw_openssl_use_memory(&memory), KW_ERR_STATE);
+    provider_free(crypto);
+}
+
 static void random_is_random(void **state)
 {
     struct kw_random random = kw_openssl_random();
@@ -454,7 +472,8 @@ int main(int argc, char *argv[])
         cmocka_unit_test(hash_can_be_peeked), cmocka_unit_test(aead_detects_every_change),
         cmocka_unit_test(exchanges_agree),    cmocka_unit_test(bad_shares_are_malformed),
         cmocka_unit_test(signatures_bind),    cmocka_unit_test(objects_may_be_null),
-        cmocka_unit_test(random_is_random),   cmocka_unit_test(pools_are_bounded),
+        cmocka_unit_test(random_is_random),   cmocka_unit_test(too_late_for_another_allocator),
+        cmocka_unit_test(pools_are_bounded),
     };
 
     if (strcmp(name, "toy") == 0) {

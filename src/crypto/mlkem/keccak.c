@@ -19,7 +19,7 @@
     do {                                                                                           \
         type c_[5], d_[5], b_[5];                                                                  \
         _Pragma("GCC unroll 5") for (unsigned x_ = 0; x_ < 5; x_++) c_[x_] =                       \
-            a[x_] ^ a[x_ + 5] ^ a[x_ + 10] ^ a[x_ + 15] ^ a[x_ + 20];                              \
+            (a)[x_] ^ (a)[x_ + 5] ^ (a)[x_ + 10] ^ (a)[x_ + 15] ^ (a)[x_ + 20];                    \
         _Pragma("GCC unroll 5") for (unsigned x_ = 0; x_ < 5; x_++) d_[x_] =                       \
             c_[(x_ + 4) % 5] ^ ROTATE(c_[(x_ + 1) % 5], 1);                                        \
         _Pragma("GCC unroll 5") for (unsigned y_ = 0; y_ < 5; y_++)                                \
@@ -27,7 +27,7 @@
             _Pragma("GCC unroll 5") for (unsigned x_ = 0; x_ < 5; x_++)                            \
             {                                                                                      \
                 unsigned column_ = (x_ + 3 * y_) % 5, from_ = column_ + 5 * x_;                    \
-                b_[x_] = a[from_] ^ d_[column_];                                                   \
+                b_[x_] = (a)[from_] ^ d_[column_];                                                 \
                 b_[x_] = ROTATE(b_[x_], turns[from_]);                                             \
             }                                                                                      \
             _Pragma("GCC unroll 5") for (unsigned x_ = 0; x_ < 5; x_++) e[5 * y_ + x_] =           \

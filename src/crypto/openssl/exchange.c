@@ -178,6 +178,7 @@ static enum kw_status kx_offer(struct kw_crypto *crypto, enum kw_group group, st
     status = curve_generate(curve, &kx->key, share + kem_len);
     if (status == KW_OK && hybrid)
         status = kem_offer(ssl, &kx->kem, share);
+    kw_wipe_stack();
     if (status != KW_OK) {
         kx_free(kx);
         return status;
@@ -206,6 +207,7 @@ static enum kw_status kx_finish(struct kw_kx *kx, struct kw_bytes peer_share, st
     if (status == KW_OK && *verdict == KW_ACCEPT)
         *ret = made;
     kw_secret_wipe(&made);
+    kw_wipe_stack();
     return status;
 }
 
@@ -234,6 +236,7 @@ static enum kw_status kx_answer(struct kw_crypto *crypto, enum kw_group group,
         *share_len = len;
     }
     kw_secret_wipe(&made);
+    kw_wipe_stack();
     return status;
 }
 

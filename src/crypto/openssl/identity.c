@@ -110,6 +110,7 @@ static enum kw_status identity_new(struct kw_crypto *crypto, kw_utc_ms now,
     }
     if (status == KW_OK)
         status = write_certificate(ssl, identity, &fields, now);
+    kw_wipe_stack();
     if (status != KW_OK) {
         identity_free(identity);
         return status;
@@ -140,7 +141,9 @@ static enum kw_status sign(struct kw_identity *identity, enum kw_sigscheme schem
     status = digest_once(identity->slot.owner, KW_SHA256, message, digest);
     if (status != KW_OK)
         return status;
-    return sign_digest(identity, digest, dst, KW_SIGNATURE_MAX, dst_len);
+    status = sign_digest(identity, digest, dst, KW_SIGNATURE_MAX, dst_len);
+    kw_wipe_stack(); /* of the signature's nonce, which is worth the key */
+    return status;
 }
 
 static enum kw_status verify_ecdsa(struct kw_openssl *ssl, struct curve *curve, enum kw_hash hash,

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef KW_TESTS_GATEWAY_WORLD_H
+#define KW_TESTS_GATEWAY_WORLD_H
+
+/*
+ * A whole gateway and its clients in virtual time: requests go through kw_control_handle(),
+ * datagrams through a simulated network, facts into an array. A client is one kw_session as ICE
+ * controlling DTLS client; it sends a packet of audio every 20 ms once it is up, and counts what
+ * comes back.
+ */
+
+#include "sim/net.h"
+
+#include "control/control.h"
+#include "gateway/call.h"
+
+enum { WORLD_CLIENTS_MAX = 1024, WORLD_FACTS_MAX = 8192 };
+
+struct world_config {
+    uint64_t seed;
+    struct net_link link;
+    size_t calls_max;
+    size_t clients_max;
+    size_t tenant_calls_max;
+    uint32_t calls_per_minute;
+    kw_ns period; /* L; 0: the preset's */
+    bool grace;
+    bool real_crypto;
+    size_t handshakes; /* buffers in flight; 0: enough */
+    size_t facts_room; /* of the ring; 0: enough */
+};
+
+/* One connection of a client: what a browser's RTCPeerConnection is. */
+struct peer {
+    bool used;
+    bool is_mute; /* sends no media */
+    bool is_deaf; /* receives nothing: a vanished client */
+    uint32_t number;
+    struct kw_address address;
+    void *mem;
+    struct kw_session *session;
+    struct kw_identity *identity;
+    struct kw_fingerprint fingerprint;
+    struct kw_ice_credentials credentials;
+    uint32_t generation;
+    char location[256];
+    char etag[64];
+    uint32_t ssrc;
+    uint16_t seq;
+    uint32_t timestamp;
+    kw_ns next_media;
+    kw_ns media_until;
+    /* observed */
+    bool is_up;
+    bool has_ended;
+    enum kw_session_end end;
+    enum kw_dtls_end dtls_end;
+    uint64_t media_sent, media_back, rtcp_back;
+    uint32_t back_ssrc;
+    uint16_t back_seq;
+    uint32_t back_gaps;
+};
+
+struct world {
+    struct world_config config;
+    struct net net;
+    kw_ns now;
+    uint64_t toy_state;
+    struct kw_crypto *crypto;
+    struct kw_session_shared shared;
+    void *buffers_mem;
+    struct kw_tenant_config tenants[3];
+    void *gateway_mem;
+    struct kw_gateway *gateway;
+    struct peer *peers;
+    size_t peer_count;
+    size_t facts_reserved, fact_count;
+    struct kw_fact *facts;
+    struct kw_request request;
+    struct kw_response response;
+    uint8_t offer[KW_SDP_TEXT_MAX];
+    uint64_t gateway_datagrams;
+};
+
+struct kw_address world_address(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port);
+struct kw_path world_reversed(const struct kw_path *path);
+
+void world_init(struct world *world, const struct world_config *config);
+void world_deinit(struct world *world);
+/* Runs until the moment. */
+void world_run(struct world *world, kw_ns until);
+/* .. and until the condition holds; false: it did not. */
+bool world_until(struct world *world, bool (*done)(struct world *world), kw_ns limit);
+kw_utc_ms world_utc(const struct world *world);
+
+/* A connection with an offer ready to be posted in world->offer; returns its length. */
+struct peer *world_peer(struct world *world, size_t *offer_len);
+/* Requests. The response is in world->response. */
+int world_request(struct world *world, enum kw_request_method method, const char *path,
+                  const char *token, const char *type, const void *body, size_t body_len);
+const char *world_header(const struct world *world, const char *name);
+/* POST /v1/calls and the client's half of it; returns the status. */
+int world_call(struct world *world, struct peer **ret);
+/* Takes the answer in world->response. */
+void world_answer(struct world *world, struct peer *peer);
+/* The status JSON of a call contains this text. */
+bool world_status_has(struct world *world, const struct peer *peer, const char *text);
+/* Datagram from anywhere. */
+void world_inject(struct world *world, const struct kw_path *path, const uint8_t *data, size_t len);
+size_t world_facts(const struct world *world, enum kw_fact_type type);
+const struct kw_fact *world_last_fact(const struct world *world, enum kw_fact_type type);
+
+extern const struct kw_address world_gateway_address;
+
+#endif
