@@ -209,6 +209,7 @@ struct kw_dtls {
 
     /* What waits to be sent. */
     struct kw_ack_list acks;
+    bool has_answered; /* with a flight, the record being handled: that says more than an ACK */
     bool ack_now;
     bool ack_wanted;        /* the list has something new; when the timer is armed is ours to say */
     bool key_update_wanted; /* to send when the flight is free */

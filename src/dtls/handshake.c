@@ -122,6 +122,8 @@ enum kw_status kw_dtls_transcript_hash(struct kw_dtls *dtls, uint8_t *dst)
 void kw_dtls_flight_begin(struct kw_dtls *dtls)
 {
     kw_flight_clear(&dtls->hs->out);
+    dtls->hs->out.is_unsent = true;
+    dtls->has_answered = true;
     /* The answer says that we have it all (RFC 9147, section 7.1). */
     kw_ack_list_clear(&dtls->acks);
     dtls->ack_now = dtls->ack_wanted = false;

@@ -113,8 +113,10 @@ void kw_dtls_handle_ack(struct kw_dtls *dtls, uint64_t epoch, struct kw_bytes co
         return;
     }
     while (kw_ack_next(&in, &named_epoch, &named_seq)) {
-        /* Successor of RFC 9147, section 7: naming a higher epoch than its own is fatal. */
-        if (named_epoch > epoch) {
+        /* Section 7: "During the handshake, ACK records MUST be sent with an epoch which is equal
+         * to or higher than the record which is being acknowledged." Later on the two directions
+         * count their epochs apart. */
+        if (named_epoch > epoch && epoch < KW_EPOCH_DATA) {
             kw_status_ignore(kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_DECODE_ERROR));
             return;
         }
