@@ -264,9 +264,14 @@ static enum kw_status handle_protected(struct kw_dtls *dtls, uint64_t epoch,
         return KW_OK;
     case KW_CONTENT_DATA:
         /* Application data has an epoch of its own; the handshake's is not it. */
-        if (dtls->state != KW_STATE_CONNECTED ||
-            (dtls->version == KW_DTLS_1_3 && epoch < KW_EPOCH_DATA))
+        if (dtls->version == KW_DTLS_1_3 &&
+            (dtls->state != KW_STATE_CONNECTED || epoch < KW_EPOCH_DATA))
             break;
+        /* In 1.2 it has the epoch of the Finished that it may have overtaken. */
+        if (dtls->state != KW_STATE_CONNECTED) {
+            dtls->counters[KW_DROP_UNEXPECTED]++;
+            return KW_OK;
+        }
         dtls->counters[KW_ACCEPT]++;
         if (content.len != 0)
             kw_dtls_event(dtls, KW_DTLS_EVENT_DATA, content);
@@ -345,6 +350,10 @@ static enum kw_status receive_plain(struct kw_dtls *dtls, const struct kw_record
         dtls->counters[KW_DROP_UNEXPECTED]++;
         return make_no_sense(dtls, KW_EPOCH_PLAIN, KW_ALERT_UNEXPECTED_MESSAGE);
     case KW_CONTENT_CCS:
+        if (record->body.len == 1 && record->body.data[0] == 1)
+            break;
+        dtls->counters[KW_DROP_MALFORMED]++;
+        return make_no_sense(dtls, KW_EPOCH_PLAIN, KW_ALERT_ILLEGAL_PARAMETER);
     case KW_CONTENT_NONE:
         break;
     }
@@ -452,6 +461,17 @@ kw_ns kw_dtls_deadline(const struct kw_dtls *dtls)
     return first;
 }
 
+/* All read keys but the newest. */
+static void forget_old_epochs(struct kw_dtls *dtls)
+{
+    uint64_t newest = kw_dtls_newest_read_epoch(dtls);
+
+    for (size_t i = 0; i < KW_ARRAY_LEN(dtls->read); i++) {
+        if (dtls->read[i].epoch != newest)
+            kw_record_keys_wipe(&dtls->read[i]);
+    }
+}
+
 static void tick_retransmit(struct kw_dtls *dtls)
 {
     if (++dtls->expiries >= dtls->expiries_max) {
@@ -491,7 +511,7 @@ enum kw_status kw_dtls_tick(struct kw_dtls *dtls, kw_ns now)
     }
     if (now >= dtls->answerable_until) {
         dtls->answerable_until = KW_NEVER;
-        kw_record_keys_wipe(&dtls->read[0]);
+        forget_old_epochs(dtls);
     }
     if (now >= dtls->retransmit_at)
         tick_retransmit(dtls);

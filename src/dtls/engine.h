@@ -300,6 +300,7 @@ KW_MUST_USE enum kw_status kw_dtls_install_read(struct kw_dtls *dtls,
                                                 const struct kw_secret *traffic, uint64_t epoch);
 KW_MUST_USE enum kw_status kw_dtls_install_write(struct kw_dtls *dtls,
                                                  const struct kw_secret *traffic, uint64_t epoch);
+uint64_t kw_dtls_newest_read_epoch(const struct kw_dtls *dtls);
 struct kw_bytes kw_dtls_cid_out(const struct kw_dtls *dtls);
 void kw_dtls_event(struct kw_dtls *dtls, enum kw_dtls_event_type type, struct kw_bytes data);
 void kw_dtls_connected(struct kw_dtls *dtls);

@@ -312,7 +312,8 @@ static bool epoch_fits(const struct kw_dtls *dtls, uint64_t epoch)
     case KW_STATE_12_FINISHED:
         return epoch == 1;
     case KW_STATE_CONNECTED:
-        return dtls->version == KW_DTLS_1_2 ? epoch == 1 : epoch >= KW_EPOCH_DATA;
+        /* RFC 9147, section 8: nothing new follows a KeyUpdate in its epoch. */
+        return epoch == (dtls->version == KW_DTLS_1_2 ? 1 : kw_dtls_newest_read_epoch(dtls));
     case KW_STATE_CLOSED:
         return false;
     }
@@ -325,6 +326,15 @@ static enum kw_status handle_complete_messages(struct kw_dtls *dtls)
     enum kw_status status = KW_OK;
 
     while (status == KW_OK && dtls->hs != NULL && kw_reassembly_peek(&dtls->hs->in, &message)) {
+        /* It came early, in the clear, and would be believed now: Finished of 1.2, say. */
+        if (!epoch_fits(dtls, message.epoch) &&
+            !(message.epoch == KW_EPOCH_PLAIN && message.seq == dtls->hs->hello_seq)) {
+            dtls->counters[KW_DROP_UNEXPECTED]++;
+            kw_reassembly_reset(&dtls->hs->in, message.seq);
+            return dtls->fail_fast ? kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT,
+                                                  KW_ALERT_UNEXPECTED_MESSAGE)
+                                   : KW_OK;
+        }
         dtls->hs->was_forgotten = false;
         status = kw_dtls_handle_message(dtls, &message);
         if (status != KW_OK || dtls->state == KW_STATE_CLOSED)
@@ -377,7 +387,11 @@ enum kw_status kw_dtls_handle_fragment(struct kw_dtls *dtls, const struct kw_fra
 
     if (epoch == KW_EPOCH_PLAIN && hello_is_open(dtls, fragment)) {
         *verdict = add_hello_again(dtls, fragment);
-        return *verdict == KW_ACCEPT ? handle_complete_messages(dtls) : KW_OK;
+        if (*verdict == KW_ACCEPT)
+            return handle_complete_messages(dtls);
+        return dtls->fail_fast && fragment->seq > dtls->hs->hello_seq
+                   ? kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_UNEXPECTED_MESSAGE)
+                   : KW_OK;
     }
     expected = dtls->hs != NULL ? dtls->hs->in.next_seq : dtls->next_receive_seq;
     /* Handled already, so its sender has not heard our answer: 1.3 acknowledges it once more. */
@@ -394,7 +408,7 @@ enum kw_status kw_dtls_handle_fragment(struct kw_dtls *dtls, const struct kw_fra
     if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO &&
         (fragment->type != KW_HS_CLIENT_HELLO || fragment->seq > 1)) {
         *verdict = KW_DROP_UNEXPECTED;
-        return dtls->fail_fast
+        return dtls->fail_fast && fragment->seq <= 1
                    ? kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_UNEXPECTED_MESSAGE)
                    : KW_OK;
     }
