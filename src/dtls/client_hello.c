@@ -169,6 +169,12 @@ static void write_extensions(const struct kw_dtls *dtls, struct kw_bytes cookie,
         kw_extension_write_cid(out, (struct kw_bytes){dtls->own_cid, dtls->own_cid_len});
     if (dtls->terms.allow_dtls12)
         write_extensions12(out);
+    if (dtls->hooks.takes_tickets) {
+        extension = kw_extension_open(out, KW_EXT_PSK_MODES);
+        kw_write_u8(out, 1);
+        kw_write_u8(out, 1); /* psk_dhe_ke */
+        kw_write_close(out, extension, 2);
+    }
     if (cookie.len != 0) {
         extension = kw_extension_open(out, KW_EXT_COOKIE);
         kw_write_vector(out, cookie, 2);
@@ -258,6 +264,7 @@ enum kw_status kw_client_write_hello_again(struct kw_dtls *dtls, uint16_t group,
         /* RFC 8446, section 4.1.2: without a key_share in the retry, ours stays as it was. */
         key_share = own_extension(kw_flight_body(&hs->out, 0), KW_AT_KEY_SHARE);
     }
+    dtls->has_answered = true;
     kw_flight_truncate(&hs->out, 1);
     hs->out.messages[0].acked = true;
     dtls->next_send_seq = 1;
