@@ -84,6 +84,11 @@ KERNEL_INLINE __m128i vec_fold(vec v)
     return v;
 }
 
+KERNEL_INLINE vec vec_swap(vec v)
+{
+    return _mm_shuffle_epi32(v, 0x4e);
+}
+
 KERNEL_INLINE vec vec_reverse(vec v)
 {
     return reverse_bytes(v);

@@ -7,6 +7,7 @@
  *     vec_load, vec_store         LANES blocks, unaligned
  *     vec_xor, vec_and, vec_reverse, vec_aesenc, vec_aesenclast, vec_add32
  *     vec_clmul(a, b, parts)      carry-less product in each lane
+ *     vec_swap(v)                 the halves of each block exchanged
  *     vec_spread(x)               x in every lane
  *     vec_low(x)                  x in lane 0, zero elsewhere
  *     vec_last(x, y)              x in the last lane, y in lane 0 if there are two
@@ -33,7 +34,11 @@ enum {
 
 _Static_assert(TAIL_MAX == POWERS_128 - 2, "one group reaches over the whole tail");
 
-/* An unreduced sum of products. */
+/*
+ * An unreduced sum of products, by Karatsuba: three carry-less products instead of four, because
+ * they are what GHASH waits for. middle is the sum of (a0 + a1)(b0 + b1), so low and high are still
+ * to be taken out of it.
+ */
 struct sum {
     vec low, middle, high;
 };
@@ -51,10 +56,12 @@ struct gcm_run {
 
 KERNEL_INLINE void sum_add(struct sum *sum, vec blocks, vec powers)
 {
+    vec blocks_mixed = vec_xor(blocks, vec_swap(blocks));
+    vec powers_mixed = vec_xor(powers, vec_swap(powers));
+
     sum->low = vec_xor(sum->low, vec_clmul(blocks, powers, 0x00));
-    sum->middle = vec_xor(sum->middle, vec_clmul(blocks, powers, 0x01));
     sum->high = vec_xor(sum->high, vec_clmul(blocks, powers, 0x11));
-    sum->middle = vec_xor(sum->middle, vec_clmul(blocks, powers, 0x10));
+    sum->middle = vec_xor(sum->middle, vec_clmul(blocks_mixed, powers_mixed, 0x00));
 }
 
 KERNEL_INLINE struct sum sum_start(void)
@@ -66,7 +73,10 @@ KERNEL_INLINE struct sum sum_start(void)
 
 KERNEL_INLINE __m128i sum_reduce(const struct sum *sum)
 {
-    return reduce_parts(vec_fold(sum->low), vec_fold(sum->middle), vec_fold(sum->high));
+    __m128i low = vec_fold(sum->low), high = vec_fold(sum->high);
+    __m128i middle = _mm_xor_si128(vec_fold(sum->middle), _mm_xor_si128(low, high));
+
+    return reduce_parts(low, middle, high);
 }
 
 /* Starts a group of `count` blocks: what came before is multiplied now or goes into block one. */
@@ -107,30 +117,70 @@ KERNEL_INLINE void encrypt_vectors(const struct kw_gcm_key *key, int rounds, vec
         state[j] = vec_aesenclast(state[j], round_key);
 }
 
-/* Eight whole blocks. */
-KERNEL_INLINE void run_stride(struct gcm_run *run, int rounds, bool sealing)
+/* One vector of a stride into the sum; `before` goes into block one. */
+KERNEL_INLINE void hash_vector(struct sum *sum, const struct gcm_run *run, const uint8_t *stride,
+                               __m128i before, int j)
 {
-    vec stream[STRIDE_VECTORS];
+    vec in = vec_reverse(vec_load(stride + j * LANES * BLOCK));
+
+    if (j == 0)
+        in = vec_xor(in, vec_low(before));
+    sum_add(sum, in, vec_powers(key_power(run->key, STRIDE_BLOCKS - j * LANES)));
+}
+
+KERNEL_INLINE void hash_stride(struct gcm_run *run, const uint8_t *stride)
+{
     struct sum sum = sum_start();
     __m128i before = sum_enter(&sum, run, STRIDE_BLOCKS);
 
     KERNEL_UNROLL
     for (int j = 0; j < STRIDE_VECTORS; j++)
-        stream[j] = next_counter(run);
-    encrypt_vectors(run->key, rounds, stream, STRIDE_VECTORS);
-    KERNEL_UNROLL
-    for (int j = 0; j < STRIDE_VECTORS; j++) {
-        vec in = vec_load(run->at + j * LANES * BLOCK);
-        vec out = vec_xor(in, stream[j]);
-        vec hashed = vec_reverse(sealing ? out : in);
-
-        vec_store(run->at + j * LANES * BLOCK, out);
-        if (j == 0)
-            hashed = vec_xor(hashed, vec_low(before));
-        sum_add(&sum, hashed, vec_powers(key_power(run->key, STRIDE_BLOCKS - j * LANES)));
-    }
+        hash_vector(&sum, run, stride, before, j);
     run->hash = sum_reduce(&sum);
     run->is_pending = false;
+}
+
+/*
+ * Eight whole blocks, while the ciphertext at `hashed` (this stride's when opening, the one before
+ * when sealing; NULL: none) goes through GHASH: its products are put between the rounds of AES,
+ * because the two use different units of the CPU and neither fills its own.
+ */
+KERNEL_INLINE void run_stride(struct gcm_run *run, int rounds, const uint8_t *hashed)
+{
+    const __m128i *round_keys = key_rounds(run->key);
+    const int spacing = rounds / STRIDE_VECTORS > 0 ? rounds / STRIDE_VECTORS : 1;
+    vec stream[STRIDE_VECTORS], round_key = vec_spread(round_keys[0]);
+    struct sum sum = sum_start();
+    __m128i before = _mm_setzero_si128();
+
+    if (hashed != NULL)
+        before = sum_enter(&sum, run, STRIDE_BLOCKS);
+    KERNEL_UNROLL
+    for (int j = 0; j < STRIDE_VECTORS; j++)
+        stream[j] = vec_xor(next_counter(run), round_key);
+    KERNEL_UNROLL
+    for (int i = 1; i < rounds; i++) {
+        round_key = vec_spread(round_keys[i]);
+        KERNEL_UNROLL
+        for (int j = 0; j < STRIDE_VECTORS; j++)
+            stream[j] = vec_aesenc(stream[j], round_key);
+        if (hashed != NULL && i % spacing == 0 && i / spacing <= STRIDE_VECTORS)
+            hash_vector(&sum, run, hashed, before, i / spacing - 1);
+    }
+    if (hashed != NULL) {
+        KERNEL_UNROLL
+        for (int j = (rounds - 1) / spacing; j < STRIDE_VECTORS; j++)
+            hash_vector(&sum, run, hashed, before, j);
+        run->hash = sum_reduce(&sum);
+        run->is_pending = false;
+    }
+    round_key = vec_spread(round_keys[rounds]);
+    KERNEL_UNROLL
+    for (int j = 0; j < STRIDE_VECTORS; j++) {
+        uint8_t *at = run->at + j * LANES * BLOCK;
+
+        vec_store(at, vec_xor(vec_load(at), vec_aesenclast(stream[j], round_key)));
+    }
     run->at += STRIDE;
     run->left -= STRIDE;
 }
@@ -288,8 +338,15 @@ KERNEL_INLINE __m128i run_crypt(struct gcm_run *run, int rounds, int powers, boo
 {
     const size_t tail_max = powers == POWERS_128 ? TAIL_MAX * BLOCK : STRIDE - 1;
 
-    while (run->left > tail_max)
-        run_stride(run, rounds, sealing);
+    if (!sealing) {
+        while (run->left > tail_max)
+            run_stride(run, rounds, run->at);
+    } else if (run->left > tail_max) {
+        run_stride(run, rounds, NULL);
+        while (run->left > tail_max)
+            run_stride(run, rounds, run->at - STRIDE);
+        hash_stride(run, run->at - STRIDE);
+    }
     if (powers != POWERS_128 && run->is_pending && run->left > (STRIDE_BLOCKS - 1) * BLOCK) {
         run->hash = multiply(run->hash, *key_power(run->key, 1));
         run->is_pending = false;
@@ -300,23 +357,13 @@ KERNEL_INLINE __m128i run_crypt(struct gcm_run *run, int rounds, int powers, boo
 /* GHASH only: nothing is decrypted, nothing written. */
 KERNEL_INLINE __m128i run_hash(struct gcm_run *run, int rounds)
 {
-    __m128i hash = run->hash;
+    __m128i hash;
 
+    for (; run->left >= STRIDE; run->left -= STRIDE, run->at += STRIDE)
+        hash_stride(run, run->at);
+    hash = run->hash;
     if (run->is_pending)
         hash = multiply(hash, *key_power(run->key, 1));
-    for (; run->left >= STRIDE; run->left -= STRIDE, run->at += STRIDE) {
-        struct sum sum = sum_start();
-
-        KERNEL_UNROLL
-        for (int j = 0; j < STRIDE_VECTORS; j++) {
-            vec in = vec_reverse(vec_load(run->at + j * LANES * BLOCK));
-
-            if (j == 0)
-                in = vec_xor(in, vec_low(hash));
-            sum_add(&sum, in, vec_powers(key_power(run->key, STRIDE_BLOCKS - j * LANES)));
-        }
-        hash = sum_reduce(&sum);
-    }
     for (; run->left > 0; run->at += BLOCK) {
         __m128i in = _mm_loadu_si128((const __m128i *)(const void *)run->at);
 

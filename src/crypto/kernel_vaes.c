@@ -83,6 +83,11 @@ KERNEL_INLINE __m128i vec_fold(vec v)
     return _mm_xor_si128(vec_get_first(v), vec_get_last(v));
 }
 
+KERNEL_INLINE vec vec_swap(vec v)
+{
+    return _mm256_shuffle_epi32(v, 0x4e);
+}
+
 KERNEL_INLINE vec vec_reverse(vec v)
 {
     return _mm256_shuffle_epi8(v,

@@ -40,6 +40,7 @@ enum kw_status kw_leg_agree(struct kw_gateway *gateway, struct kw_call *call, st
         return status;
     leg->sdp_session = kw_gateway_draw(gateway, &status) >> 2;
     leg->sdp_version = 1;
+    leg->report_ssrc = draw_ssrc(gateway, &status);
     leg->media_count = offer->media_count;
     for (size_t i = 0; i < offer->media_count && status == KW_OK; i++) {
         const struct kw_sdp_media *offered = &offer->media[i];

@@ -306,8 +306,13 @@ static bool transmit_report(struct kw_gateway *gateway, struct kw_call *call,
         struct kw_outlet outlet;
         size_t len;
 
-        if (leg->generation == 0 || !outlet_for(call, leg->generation, now, &outlet))
+        if (leg->generation == 0)
             continue;
+        if (!outlet_for(call, leg->generation, now, &outlet)) {
+            if (leg->report_at <= now)
+                leg->report_at = now + KW_REPORT_EVERY; /* nowhere to send it */
+            continue;
+        }
         len = kw_echo_report(gateway, call, leg, item->data, item->size - KW_SRTP_TAIL, now);
         if (len == 0)
             continue;

@@ -53,8 +53,11 @@ struct kw_leg_media {
     char mid[KW_LEG_MID_MAX + 1];
     uint8_t mid_ext; /* id of the MID header extension; 0: none */
     uint8_t feedback;
-    uint32_t ssrc; /* ours */
-    uint8_t echo;  /* stream that is echoed, 1-based; 0: none yet */
+    uint32_t ssrc;        /* ours */
+    uint8_t feeds;        /* incoming SSRC that goes back, 1-based; 0: none yet */
+    bool wants_key_frame; /* the receiver asks for one */
+    kw_ns asked;          /* when we last asked the sender */
+    struct kw_rtp_stream out;
 };
 
 /* What one offer and answer agreed, for one generation. */
@@ -76,7 +79,9 @@ struct kw_leg {
         uint8_t media; /* 1-based; 0: not accepted */
         uint8_t clock_khz;
     } payload[128];
-    struct kw_stream streams[KW_LEG_STREAMS];
+    uint32_t report_ssrc; /* who reports when we send nothing */
+    struct kw_rtp_sync sync;
+    struct kw_incoming incoming[KW_LEG_STREAMS];
 };
 
 enum kw_call_state { KW_CALL_FREE = 0, KW_CALL_LIVE, KW_CALL_ENDING };

@@ -18,6 +18,22 @@ static const char *state_of(const struct kw_call *call, bool is_rotating)
     return is_rotating ? "rotating" : "up";
 }
 
+/* What the client reports of what we send; before its first report the path's round trip. */
+static void add_reports(const struct kw_leg *leg, const struct kw_generation_facts *facts,
+                        struct kw_call_status *ret)
+{
+    ret->rtt = facts->rtt;
+    for (size_t i = 0; i < leg->media_count; i++) {
+        const struct kw_rtp_stream *out = &leg->media[i].out;
+
+        if (!out->has_report)
+            continue;
+        if (out->rtt != 0)
+            ret->rtt = out->rtt;
+        ret->lost_out += out->lost > 0 ? (uint64_t)out->lost : 0;
+    }
+}
+
 void kw_call_status(struct kw_gateway *gateway, struct kw_call *call, kw_ns now,
                     struct kw_call_status *ret)
 {
@@ -49,7 +65,7 @@ void kw_call_status(struct kw_gateway *gateway, struct kw_call *call, kw_ns now,
         ret->packets_out += facts.sent.packets;
         ret->lost_in += facts.received.lost;
         if (generation == current)
-            ret->rtt = facts.rtt;
+            add_reports(&call->legs[i], &facts, ret);
         ret->generations[ret->generation_count].facts = facts;
         ret->generations[ret->generation_count].is_current = generation == current;
         ret->generations[ret->generation_count].age = facts.ready != 0 ? now - facts.ready : 0;

@@ -6,37 +6,22 @@
  * lines that a packet needs lie at fixed places of its context, so they are asked for a few packets
  * ahead: far enough to hide memory, near enough not to be evicted again.
  */
-#include "srtp/context.h"
+#include "srtp/prefetch.h"
 
 enum {
-    LINE = 64,
-    AHEAD = 4,        /* packets of about 40 ns each hide the latency of main memory */
-    PACKET_LINES = 4, /* header and a voice packet; what follows is fetched by the hardware */
+    AHEAD = 4, /* packets of about 40 ns each hide the latency of main memory */
 };
 
-static void prefetch_context(const struct kw_srtp *srtp)
-{
-    const uint8_t *key = srtp->key.bytes;
-    const uint8_t *stream = (const uint8_t *)srtp->streams;
-
-    __builtin_prefetch(srtp, 1);
-    for (size_t at = 0; at < sizeof srtp->key; at += LINE)
-        __builtin_prefetch(key + at);
-    for (size_t at = 0; at < sizeof srtp->streams[0]; at += LINE)
-        __builtin_prefetch(stream + at, 1);
-}
-
-static void prefetch_item(const struct kw_srtp_item *item)
-{
-    prefetch_context(item->srtp);
-    for (size_t at = 0; at < PACKET_LINES * LINE && at < item->len; at += LINE)
-        __builtin_prefetch(item->packet + at, 1);
-}
-
-static void prefetch_first(const struct kw_srtp_item *items, size_t item_count)
+KW_PREFETCH_INLINE void prefetch_first(const struct kw_srtp_item *items, size_t item_count)
 {
     for (size_t i = 0; i < item_count && i < AHEAD; i++)
-        prefetch_item(&items[i]);
+        prefetch_packet(items[i].srtp, items[i].packet, items[i].len);
+}
+
+KW_PREFETCH_INLINE void prefetch_ahead(const struct kw_srtp_item *item, size_t left)
+{
+    if (left > AHEAD)
+        prefetch_packet(item[AHEAD].srtp, item[AHEAD].packet, item[AHEAD].len);
 }
 
 void kw_srtp_protect_batch(struct kw_srtp_item *items, size_t item_count)
@@ -45,12 +30,11 @@ void kw_srtp_protect_batch(struct kw_srtp_item *items, size_t item_count)
     for (size_t i = 0; i < item_count; i++) {
         struct kw_srtp_item *item = &items[i];
 
-        if (item_count - i > AHEAD)
-            prefetch_item(&items[i + AHEAD]);
+        prefetch_ahead(item, item_count - i);
         if (kw_srtp_is_rtcp(item->packet, item->len))
             item->verdict = kw_srtcp_protect(item->srtp, item->packet, &item->len, item->size);
         else
-            item->verdict = kw_srtp_protect(item->srtp, item->packet, &item->len, item->size);
+            item->verdict = kw_srtp_seal(item->srtp, item->packet, &item->len, item->size);
     }
 }
 
@@ -60,12 +44,12 @@ void kw_srtp_unprotect_batch(struct kw_srtp_item *items, size_t item_count)
     for (size_t i = 0; i < item_count; i++) {
         struct kw_srtp_item *item = &items[i];
 
-        if (item_count - i > AHEAD)
-            prefetch_item(&items[i + AHEAD]);
+        prefetch_ahead(item, item_count - i);
         if (kw_srtp_is_rtcp(item->packet, item->len))
             item->verdict = kw_srtcp_unprotect(item->srtp, item->packet, &item->len);
         else
-            item->verdict = kw_srtp_unprotect(item->srtp, item->packet, &item->len);
+            item->verdict = count_dropped(
+                item->srtp, kw_srtp_open(item->srtp, item->packet, &item->len, false));
     }
 }
 

@@ -22,7 +22,7 @@ struct kw_arena {
     uint8_t *mapping; /* with guard pages */
     size_t mapping_size;
     size_t page;
-    struct kw_heap heap;
+    struct kw_sys_heap heap;
 };
 
 /* The soft limit may be raised to the hard one by anybody; that is often enough. */
@@ -105,7 +105,7 @@ enum kw_status kw_arena_open(size_t size, bool require_lock, struct kw_arena **r
     arena->mapping_size = total;
     arena->page = page;
     KW_ASSERT(pthread_mutex_init(&arena->mutex, NULL) == 0);
-    kw_heap_init(&arena->heap, mapping + 2 * page, inner - page);
+    kw_sys_heap_init(&arena->heap, mapping + 2 * page, inner - page);
     *ret = arena;
     return KW_OK;
 fail:
@@ -133,7 +133,7 @@ static void *take(struct kw_arena *arena, size_t size, size_t align)
     void *mem;
 
     KW_ASSERT(pthread_mutex_lock(&arena->mutex) == 0);
-    mem = kw_heap_take(&arena->heap, size, align);
+    mem = kw_sys_heap_take(&arena->heap, size, align);
     KW_ASSERT(pthread_mutex_unlock(&arena->mutex) == 0);
     return mem;
 }
@@ -146,7 +146,7 @@ void *kw_arena_take(struct kw_arena *arena, size_t size)
 void kw_arena_give(struct kw_arena *arena, void *mem)
 {
     KW_ASSERT(pthread_mutex_lock(&arena->mutex) == 0);
-    kw_heap_give(&arena->heap, mem);
+    kw_sys_heap_give(&arena->heap, mem);
     KW_ASSERT(pthread_mutex_unlock(&arena->mutex) == 0);
 }
 
@@ -155,14 +155,14 @@ size_t kw_arena_room(struct kw_arena *arena, const void *mem)
     size_t room;
 
     KW_ASSERT(pthread_mutex_lock(&arena->mutex) == 0);
-    room = kw_heap_room(&arena->heap, mem);
+    room = kw_sys_heap_room(&arena->heap, mem);
     KW_ASSERT(pthread_mutex_unlock(&arena->mutex) == 0);
     return room;
 }
 
 void *kw_arena_malloc(void *arena, size_t size)
 {
-    return take(arena, size, KW_HEAP_ALIGN);
+    return take(arena, size, KW_SYS_HEAP_ALIGN);
 }
 
 void kw_arena_free(void *arena, void *mem)

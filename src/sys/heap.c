@@ -11,44 +11,46 @@
 
 #include <string.h>
 
-struct kw_heap_block {
-    struct kw_heap_block *before; /* in memory; NULL for the first */
-    size_t size_and_use;          /* of header and body; lowest bit: in use */
+struct kw_sys_heap_block {
+    struct kw_sys_heap_block *before; /* in memory; NULL for the first */
+    size_t size_and_use;              /* of header and body; lowest bit: in use */
     /* The body begins here. A free one holds its places in the list: */
-    struct kw_heap_block *next, *previous;
+    struct kw_sys_heap_block *next, *previous;
 };
 
 enum {
     HEADER = 16,
-    BLOCK_MIN = sizeof(struct kw_heap_block),
+    BLOCK_MIN = sizeof(struct kw_sys_heap_block),
     IN_USE = 1,
 };
 
-_Static_assert(offsetof(struct kw_heap_block, next) == HEADER, "the list lies in the body");
-_Static_assert(BLOCK_MIN % KW_HEAP_ALIGN == 0 && HEADER % KW_HEAP_ALIGN == 0, "bodies are aligned");
+_Static_assert(offsetof(struct kw_sys_heap_block, next) == HEADER, "the list lies in the body");
+_Static_assert(BLOCK_MIN % KW_SYS_HEAP_ALIGN == 0 && HEADER % KW_SYS_HEAP_ALIGN == 0,
+               "bodies are aligned");
 
-static size_t block_size(const struct kw_heap_block *block)
+static size_t block_size(const struct kw_sys_heap_block *block)
 {
     return block->size_and_use & ~(size_t)IN_USE;
 }
 
-static bool in_use(const struct kw_heap_block *block)
+static bool in_use(const struct kw_sys_heap_block *block)
 {
     return (block->size_and_use & IN_USE) != 0;
 }
 
-static struct kw_heap_block *at(const struct kw_heap *heap, size_t offset)
+static struct kw_sys_heap_block *at(const struct kw_sys_heap *heap, size_t offset)
 {
-    return (struct kw_heap_block *)(void *)(heap->memory + offset);
+    return (struct kw_sys_heap_block *)(void *)(heap->memory + offset);
 }
 
-static size_t offset_of(const struct kw_heap *heap, const struct kw_heap_block *block)
+static size_t offset_of(const struct kw_sys_heap *heap, const struct kw_sys_heap_block *block)
 {
     return (size_t)((const uint8_t *)block - heap->memory);
 }
 
 /* The block behind; NULL for the last. */
-static struct kw_heap_block *after(const struct kw_heap *heap, const struct kw_heap_block *block)
+static struct kw_sys_heap_block *after(const struct kw_sys_heap *heap,
+                                       const struct kw_sys_heap_block *block)
 {
     size_t offset = offset_of(heap, block) + block_size(block);
 
@@ -63,7 +65,7 @@ static size_t bin_of(size_t size)
     return 4 * power + (size >> (power - 2) & 3);
 }
 
-static void link_free(struct kw_heap *heap, struct kw_heap_block *block)
+static void link_free(struct kw_sys_heap *heap, struct kw_sys_heap_block *block)
 {
     size_t bin = bin_of(block_size(block));
 
@@ -75,7 +77,7 @@ static void link_free(struct kw_heap *heap, struct kw_heap_block *block)
     heap->filled[bin / 64] |= UINT64_C(1) << bin % 64;
 }
 
-static void unlink_free(struct kw_heap *heap, struct kw_heap_block *block)
+static void unlink_free(struct kw_sys_heap *heap, struct kw_sys_heap_block *block)
 {
     size_t bin = bin_of(block_size(block));
 
@@ -92,10 +94,11 @@ static void unlink_free(struct kw_heap *heap, struct kw_heap_block *block)
 }
 
 /* Cuts a block in two; the second one, of what is left, is returned. Neither is in a list. */
-static struct kw_heap_block *split(struct kw_heap *heap, struct kw_heap_block *block, size_t size)
+static struct kw_sys_heap_block *split(struct kw_sys_heap *heap, struct kw_sys_heap_block *block,
+                                       size_t size)
 {
-    struct kw_heap_block *behind = after(heap, block);
-    struct kw_heap_block *rest = at(heap, offset_of(heap, block) + size);
+    struct kw_sys_heap_block *behind = after(heap, block);
+    struct kw_sys_heap_block *rest = at(heap, offset_of(heap, block) + size);
 
     rest->before = block;
     rest->size_and_use = block_size(block) - size;
@@ -106,9 +109,10 @@ static struct kw_heap_block *split(struct kw_heap *heap, struct kw_heap_block *b
 }
 
 /* Takes the second of two neighbours into the first; its header becomes zero. */
-static void join(struct kw_heap *heap, struct kw_heap_block *first, struct kw_heap_block *second)
+static void join(struct kw_sys_heap *heap, struct kw_sys_heap_block *first,
+                 struct kw_sys_heap_block *second)
 {
-    struct kw_heap_block *behind = after(heap, second);
+    struct kw_sys_heap_block *behind = after(heap, second);
 
     first->size_and_use += block_size(second);
     second->before = NULL;
@@ -117,21 +121,23 @@ static void join(struct kw_heap *heap, struct kw_heap_block *first, struct kw_he
         behind->before = first;
 }
 
-void kw_heap_init(struct kw_heap *heap, void *memory, size_t size)
+void kw_sys_heap_init(struct kw_sys_heap *heap, void *memory, size_t size)
 {
-    struct kw_heap_block *whole = memory;
+    struct kw_sys_heap_block *whole = memory;
 
-    KW_ASSERT((uintptr_t)memory % KW_HEAP_ALIGN == 0 && size >= BLOCK_MIN);
-    *heap = (struct kw_heap){.memory = memory, .size = size / KW_HEAP_ALIGN * KW_HEAP_ALIGN};
+    KW_ASSERT((uintptr_t)memory % KW_SYS_HEAP_ALIGN == 0 && size >= BLOCK_MIN);
+    *heap = (struct kw_sys_heap){.memory = memory,
+                                 .size = size / KW_SYS_HEAP_ALIGN * KW_SYS_HEAP_ALIGN};
     whole->before = NULL;
     whole->size_and_use = heap->size;
     link_free(heap, whole);
 }
 
 /* The first of at most `steps` blocks of a list that is large enough. */
-static struct kw_heap_block *scan(const struct kw_heap *heap, size_t bin, size_t size, size_t steps)
+static struct kw_sys_heap_block *scan(const struct kw_sys_heap *heap, size_t bin, size_t size,
+                                      size_t steps)
 {
-    struct kw_heap_block *block = heap->bins[bin];
+    struct kw_sys_heap_block *block = heap->bins[bin];
 
     for (; block != NULL && steps > 0; block = block->next, steps--) {
         if (block_size(block) >= size)
@@ -144,14 +150,14 @@ static struct kw_heap_block *scan(const struct kw_heap *heap, size_t bin, size_t
  * A free block of at least this size. Its own list may hold smaller ones, so only a few are looked
  * at before the lists above, whose members all fit; the rest of it is the last resort.
  */
-static struct kw_heap_block *find(const struct kw_heap *heap, size_t size)
+static struct kw_sys_heap_block *find(const struct kw_sys_heap *heap, size_t size)
 {
     size_t bin = bin_of(size);
-    struct kw_heap_block *block = scan(heap, bin, size, 16);
+    struct kw_sys_heap_block *block = scan(heap, bin, size, 16);
 
     if (block != NULL)
         return block;
-    for (size_t word = (bin + 1) / 64; word < KW_HEAP_BINS / 64; word++) {
+    for (size_t word = (bin + 1) / 64; word < KW_SYS_HEAP_BINS / 64; word++) {
         uint64_t filled = heap->filled[word];
 
         if (word == (bin + 1) / 64)
@@ -162,15 +168,16 @@ static struct kw_heap_block *find(const struct kw_heap *heap, size_t size)
     return scan(heap, bin, size, SIZE_MAX);
 }
 
-void *kw_heap_take(struct kw_heap *heap, size_t size, size_t align)
+void *kw_sys_heap_take(struct kw_sys_heap *heap, size_t size, size_t align)
 {
-    size_t slack = align > KW_HEAP_ALIGN ? align + BLOCK_MIN : 0, want, body;
-    struct kw_heap_block *block = NULL;
+    size_t slack = align > KW_SYS_HEAP_ALIGN ? align + BLOCK_MIN : 0, want, body;
+    struct kw_sys_heap_block *block = NULL;
 
     KW_ASSERT(align != 0 && (align & (align - 1)) == 0);
     if (size <= heap->size) {
-        want = KW_MAX((size + HEADER + KW_HEAP_ALIGN - 1) / KW_HEAP_ALIGN * KW_HEAP_ALIGN,
-                      (size_t)BLOCK_MIN);
+        want =
+            KW_MAX((size + HEADER + KW_SYS_HEAP_ALIGN - 1) / KW_SYS_HEAP_ALIGN * KW_SYS_HEAP_ALIGN,
+                   (size_t)BLOCK_MIN);
         block = find(heap, want + slack);
     }
     if (block == NULL) {
@@ -183,7 +190,7 @@ void *kw_heap_take(struct kw_heap *heap, size_t size, size_t align)
     if (slack != 0 && body % align != 0) {
         /* The part before the aligned body has to be a block of its own. */
         size_t gap = (body + BLOCK_MIN + align - 1) / align * align - body;
-        struct kw_heap_block *front = block;
+        struct kw_sys_heap_block *front = block;
 
         block = split(heap, front, gap);
         link_free(heap, front);
@@ -198,12 +205,12 @@ void *kw_heap_take(struct kw_heap *heap, size_t size, size_t align)
 }
 
 /* The block of a body that was handed out; anything else ends the process. */
-static struct kw_heap_block *block_of(const struct kw_heap *heap, const void *mem)
+static struct kw_sys_heap_block *block_of(const struct kw_sys_heap *heap, const void *mem)
 {
     size_t offset = (size_t)((const uint8_t *)mem - heap->memory);
-    struct kw_heap_block *block, *behind;
+    struct kw_sys_heap_block *block, *behind;
 
-    KW_ASSERT(offset >= HEADER && offset < heap->size && offset % KW_HEAP_ALIGN == 0);
+    KW_ASSERT(offset >= HEADER && offset < heap->size && offset % KW_SYS_HEAP_ALIGN == 0);
     block = at(heap, offset - HEADER);
     KW_ASSERT(in_use(block) && block_size(block) <= heap->size - offset_of(heap, block));
     behind = after(heap, block);
@@ -211,14 +218,14 @@ static struct kw_heap_block *block_of(const struct kw_heap *heap, const void *me
     return block;
 }
 
-size_t kw_heap_room(const struct kw_heap *heap, const void *mem)
+size_t kw_sys_heap_room(const struct kw_sys_heap *heap, const void *mem)
 {
     return block_size(block_of(heap, mem)) - HEADER;
 }
 
-void kw_heap_give(struct kw_heap *heap, void *mem)
+void kw_sys_heap_give(struct kw_sys_heap *heap, void *mem)
 {
-    struct kw_heap_block *block, *neighbour;
+    struct kw_sys_heap_block *block, *neighbour;
 
     if (mem == NULL)
         return;

@@ -99,6 +99,11 @@ const struct kw_wake *kw_loop_wake(const struct kw_loop *loop)
     return &loop->wake;
 }
 
+kw_ns kw_loop_now(const struct kw_loop *loop)
+{
+    return loop->last_now;
+}
+
 uint64_t kw_loop_refused(const struct kw_loop *loop)
 {
     return loop->refused;

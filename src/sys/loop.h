@@ -46,6 +46,9 @@ const struct kw_wake *kw_loop_wake(const struct kw_loop *loop);
 /* One turn; waits until something happens, the deadline comes, or for max_wait at most. */
 KW_MUST_USE enum kw_status kw_loop_turn(struct kw_loop *loop, kw_ns max_wait);
 
+/* The stamp of the last turn. */
+kw_ns kw_loop_now(const struct kw_loop *loop);
+
 /* Datagrams that admits() refused. */
 uint64_t kw_loop_refused(const struct kw_loop *loop);
 

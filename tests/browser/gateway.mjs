@@ -15,7 +15,7 @@ export async function startGateway({ options = [] } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'kw-gateway-'));
   const port = nextPort++;
   const [program, ...fixed] = (process.env.KW_GATEWAY ?? 'keywheeld').split(' ');
-  const child = spawn(program, [...fixed, '--http', `127.0.0.1:${port}`, ...options], {
+  const child = spawn(program, [...fixed, '--listen', `127.0.0.1:${port}`, ...options], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
   });

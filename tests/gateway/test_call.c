@@ -99,6 +99,22 @@ static void a_call_comes_up_and_echoes(void **state)
     end(world);
 }
 
+static void real_arithmetic_makes_no_difference(void **state)
+{
+    struct world_config config = plain;
+    struct world *world;
+    struct peer *peer;
+
+    (void)state;
+    config.real_crypto = true;
+    world = begin(&config);
+    peer = up(world);
+    world_run(world, world->now + KW_S(2));
+    assert_true(peer->media_back >= 95 && peer->back_gaps == 0);
+    assert_true(world_status_has(world, peer, "\"group\":\"X25519MLKEM768\""));
+    end(world);
+}
+
 static void a_call_survives_a_bad_network(void **state)
 {
     (void)state;
@@ -122,6 +138,88 @@ static void a_call_survives_a_bad_network(void **state)
               (unsigned long long)seed);
         end(world);
     }
+}
+
+static void reports_show_round_trip_and_loss(void **state)
+{
+    struct world_config config = plain;
+    struct world *world;
+    struct peer *peer;
+    struct kw_call_status status;
+    struct kw_tenant *tenant;
+
+    (void)state;
+    config.link.loss_percent = 5;
+    world = begin(&config);
+    peer = up(world);
+    world_run(world, world->now + KW_S(30));
+    assert_true(peer->rtcp_back >= 25);
+    CHECK(peer->heard.lost >= 30 && peer->heard.lost <= 150, "%d of 1500", peer->heard.lost);
+    assert_int_not_equal(peer->heard.lsr, 0);
+    tenant = kw_gateway_authorise(world->gateway, "demo-token");
+    kw_call_status(world->gateway,
+                   kw_call_find(world->gateway, tenant, strrchr(peer->location, '/') + 1),
+                   world->now, &status);
+    CHECK(status.rtt >= KW_MS(39) && status.rtt <= KW_MS(42), "%llu ns",
+          (unsigned long long)status.rtt);
+    /* Loss on the way there makes gaps on the way back: both ways together. */
+    CHECK(status.lost_out >= 80 && status.lost_out <= 260, "%llu",
+          (unsigned long long)status.lost_out);
+    end(world);
+}
+
+static uint32_t video_ssrc_of_answer(const struct world *world)
+{
+    const char *video = strstr((const char *)world->response.body, "m=video");
+    const char *ssrc = video != NULL ? strstr(video, "a=ssrc:") : NULL;
+
+    assert_non_null(ssrc);
+    return (uint32_t)strtoul(ssrc + 7, NULL, 10);
+}
+
+/* Two packets of video; what came back is asked for a key frame, and so is its encoder. */
+static void wishes_for_key_frames_reach_the_encoder(void **state)
+{
+    struct world_config config = plain;
+    struct world *world;
+    struct peer *peer;
+    struct kw_outlet outlet;
+    uint8_t packet[128] = {0x80, 96, 0, 1, 0, 0, 0, 0, 0, 1, 0x10, 0};
+    uint8_t wish[64];
+    struct kw_writer out;
+    uint32_t theirs;
+    size_t len = 100;
+    const char *map;
+
+    (void)state;
+    config.video = true;
+    world = begin(&config);
+    assert_int_equal(world_call(world, &peer), 201);
+    world->response.body[world->response.body_len] = 0;
+    theirs = video_ssrc_of_answer(world);
+    map = strstr(strstr((const char *)world->response.body, "m=video"), "a=rtpmap:");
+    packet[1] = (uint8_t)strtoul(map + 9, NULL, 10);
+    peer->is_mute = true;
+    assert_true(world_until(world, all_are_up, KW_S(5)));
+    assert_true(kw_session_outlet(peer->session, world->now, &outlet));
+    assert_int_equal(kw_srtp_protect(outlet.srtp, packet, &len, sizeof packet), KW_ACCEPT);
+    net_send(&world->net, &outlet.path, packet, len, world->now);
+    world_run(world, world->now + KW_MS(200));
+    assert_int_equal(peer->media_back, 1);
+    assert_int_equal(peer->back_ssrc, theirs);
+
+    out = kw_writer_of(wish, sizeof wish);
+    kw_rtcp_write_rr(&out, peer->ssrc, NULL, 0);
+    kw_rtcp_write_pli(&out, peer->ssrc, theirs);
+    for (int i = 0; i < 20; i++) {
+        world_rtcp(world, peer, wish, out.len);
+        world_run(world, world->now + KW_MS(5));
+    }
+    world_run(world, world->now + KW_MS(100));
+    CHECK(peer->key_frame_wishes == 1, "%u wishes", peer->key_frame_wishes); /* not a storm */
+    world_run(world, world->now + KW_S(2));
+    assert_int_equal(peer->key_frame_wishes, 2);
+    end(world);
 }
 
 static void a_vanished_client_frees_its_session_in_30_s(void **state)
@@ -428,7 +526,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_comes_up_and_echoes),
+        cmocka_unit_test(real_arithmetic_makes_no_difference),
         cmocka_unit_test(a_call_survives_a_bad_network),
+        cmocka_unit_test(reports_show_round_trip_and_loss),
+        cmocka_unit_test(wishes_for_key_frames_reach_the_encoder),
         cmocka_unit_test(a_vanished_client_frees_its_session_in_30_s),
         cmocka_unit_test(a_client_that_never_comes_frees_its_place),
         cmocka_unit_test(garbage_disturbs_nothing),

@@ -2,6 +2,7 @@
 #include "gateway/world.h"
 
 #include "check.h"
+#include "rtp/rtp.h"
 #include "support/toy_crypto.h"
 
 #include <keywheel/openssl.h>
@@ -235,6 +236,67 @@ static void put32(uint8_t *at, uint32_t value)
         at[i] = (uint8_t)(value >> (24 - 8 * i));
 }
 
+static uint32_t get32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+void world_rtcp(struct world *world, struct peer *peer, const uint8_t *packet, size_t len)
+{
+    uint8_t buffer[512];
+    struct kw_outlet outlet;
+
+    assert_true(kw_session_outlet(peer->session, world->now, &outlet));
+    memcpy(buffer, packet, len);
+    assert_int_equal(kw_srtcp_protect(outlet.srtp, buffer, &len, sizeof buffer), KW_ACCEPT);
+    kw_session_sent(peer->session, &outlet, len, world->now);
+    net_send(&world->net, &outlet.path, buffer, len, world->now);
+}
+
+/* A sender report of our audio with what we know of the stream that comes back. */
+static void peer_report(struct world *world, struct peer *peer)
+{
+    uint8_t packet[256];
+    struct kw_writer out = kw_writer_of(packet, sizeof packet);
+    const struct kw_rtcp_sender sender = {
+        .ntp = kw_ntp_from_ns(world->now + KW_S(12345)),
+        .timestamp = peer->timestamp,
+        .packets = (uint32_t)peer->media_sent,
+    };
+    struct kw_rtcp_block block;
+    size_t block_count = 0;
+
+    peer->next_report = world->now + KW_S(1);
+    if (peer->source.started) {
+        kw_rtp_source_block(&peer->source, world->now, &block);
+        block_count = 1;
+    }
+    kw_rtcp_write_sr(&out, peer->ssrc, &sender, &block, block_count);
+    kw_rtcp_write_cname(&out, peer->ssrc, (struct kw_bytes){(const uint8_t *)"client", 6});
+    assert_false(out.failed);
+    world_rtcp(world, peer, packet, out.len);
+}
+
+static void peer_rtcp(struct world *world, struct peer *peer, const uint8_t *packet, size_t len)
+{
+    struct kw_reader in = kw_reader_of(packet, len);
+    struct kw_rtcp rtcp;
+    struct kw_rtcp_block block;
+
+    assert_int_equal(kw_rtcp_check(packet, len), KW_ACCEPT);
+    peer->rtcp_back++;
+    while (kw_rtcp_next(&in, &rtcp)) {
+        if (rtcp.type == KW_RTCP_SR && rtcp.ssrc == peer->source.ssrc)
+            kw_rtp_source_sr(&peer->source, &rtcp.sender, world->now);
+        while (kw_rtcp_block_next(&rtcp.blocks, &block)) {
+            if (block.ssrc == peer->ssrc)
+                peer->heard = block;
+        }
+        if (rtcp.type == KW_RTCP_PSFB && rtcp.media_ssrc == peer->ssrc + 0x10000)
+            peer->key_frame_wishes++;
+    }
+}
+
 static void peer_media(struct world *world, struct peer *peer)
 {
     uint8_t packet[256] = {0x80, 111};
@@ -255,6 +317,8 @@ static void peer_media(struct world *world, struct peer *peer)
     kw_session_sent(peer->session, &outlet, len, world->now);
     net_send(&world->net, &outlet.path, packet, len, world->now);
     peer->media_sent++;
+    if (world->now >= peer->next_report)
+        peer_report(world, peer);
 }
 
 static void peer_receive(struct world *world, struct peer *peer, struct net_datagram *packet)
@@ -273,11 +337,14 @@ static void peer_receive(struct world *world, struct peer *peer, struct net_data
         if (peer->media_back != 0 && seq != (uint16_t)(peer->back_seq + 1))
             peer->back_gaps++;
         peer->back_seq = seq;
-        peer->back_ssrc = (uint32_t)packet->data[8] << 24 | (uint32_t)packet->data[9] << 16 |
-                          (uint32_t)packet->data[10] << 8 | packet->data[11];
+        peer->back_ssrc = get32(packet->data + 8);
         peer->media_back++;
+        if (!peer->source.started)
+            kw_rtp_source_init(&peer->source, peer->back_ssrc, 48000);
+        if (peer->back_ssrc == peer->source.ssrc)
+            kw_rtp_source_receive(&peer->source, seq, get32(packet->data + 4), world->now);
     } else if (received.kind == KW_PACKET_RTCP) {
-        peer->rtcp_back++;
+        peer_rtcp(world, peer, packet->data, len);
     }
     peer_transmit(world, peer);
 }
@@ -313,6 +380,8 @@ struct peer *world_peer(struct world *world, size_t *offer_len)
         .cname = "client",
         .stream = "client",
         .audio_ssrc = peer->ssrc,
+        .has_video = world->config.video,
+        .video_ssrc = peer->ssrc + 0x10000,
     };
     *offer_len = kw_sdp_offer_write(&params, (char *)world->offer, sizeof world->offer);
     assert_true(*offer_len != 0);

@@ -13,6 +13,8 @@
 
 #include "control/control.h"
 #include "gateway/call.h"
+#include "rtp/rtcp.h"
+#include "rtp/source.h"
 
 enum { WORLD_CLIENTS_MAX = 1024, WORLD_FACTS_MAX = 8192 };
 
@@ -28,6 +30,7 @@ struct world_config {
     bool real_crypto;
     size_t handshakes; /* buffers in flight; 0: enough */
     size_t facts_room; /* of the ring; 0: enough */
+    bool video;
 };
 
 /* One connection of a client: what a browser's RTCPeerConnection is. */
@@ -50,6 +53,11 @@ struct peer {
     uint32_t timestamp;
     kw_ns next_media;
     kw_ns media_until;
+    kw_ns next_report;
+    bool has_video;
+    struct kw_rtp_source source; /* what comes back */
+    struct kw_rtcp_block heard;  /* what the gateway reports of us */
+    uint32_t key_frame_wishes;   /* for our video */
     /* observed */
     bool is_up;
     bool has_ended;
@@ -103,6 +111,8 @@ const char *world_header(const struct world *world, const char *name);
 int world_call(struct world *world, struct peer **ret);
 /* Takes the answer in world->response. */
 void world_answer(struct world *world, struct peer *peer);
+/* Protects an RTCP compound and sends it. */
+void world_rtcp(struct world *world, struct peer *peer, const uint8_t *packet, size_t len);
 /* The status JSON of a call contains this text. */
 bool world_status_has(struct world *world, const struct peer *peer, const char *text);
 /* Datagram from anywhere. */
