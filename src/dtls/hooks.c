@@ -27,7 +27,7 @@ void kw_dtls_hook_timeout(struct kw_dtls *dtls, kw_ns first, unsigned expiries, 
     KW_ASSERT(now >= dtls->now);
     dtls->now = now;
     dtls->first_timeout = first;
-    dtls->timeout_max = KW_DTLS_TIMEOUT_MAX;
+    dtls->timeout_max = KW_S(60);
     dtls->expiries_max = (uint8_t)expiries;
     if (dtls->retransmit_at != KW_NEVER)
         dtls->retransmit_at = dtls->armed_at + kw_dtls_timeout(dtls);
