@@ -70,6 +70,11 @@ static enum kw_status handle_retry(struct kw_dtls *dtls, const struct kw_message
         return refuse_hello(dtls, KW_ALERT_UNEXPECTED_MESSAGE);
     if (kw_client_knows_retry(dtls, message))
         return KW_OK;
+    /* One of two is a stranger's. The first is trusted until its hello goes unanswered. */
+    if (hs->was_retried && dtls->expiries < KW_DTLS_DOUBT_EXPIRIES) {
+        dtls->counters[KW_DROP_UNEXPECTED]++;
+        return KW_OK;
+    }
     if (alert == KW_ALERT_NONE && message->body.len > sizeof hs->retry)
         alert = KW_ALERT_ILLEGAL_PARAMETER;
     if (alert != KW_ALERT_NONE)

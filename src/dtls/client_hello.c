@@ -264,6 +264,7 @@ enum kw_status kw_client_write_hello_again(struct kw_dtls *dtls, uint16_t group,
         /* RFC 8446, section 4.1.2: without a key_share in the retry, ours stays as it was. */
         key_share = own_extension(kw_flight_body(&hs->out, 0), KW_AT_KEY_SHARE);
     }
+    dtls->has_answered = true;
     kw_flight_truncate(&hs->out, 1);
     hs->out.messages[0].acked = true;
     dtls->next_send_seq = 1;

@@ -463,6 +463,18 @@ kw_ns kw_dtls_deadline(const struct kw_dtls *dtls)
     return first;
 }
 
+/*
+ * Two answers to the second hello did not come, or could not be read: perhaps the retry was meant
+ * for a hello that a stranger had a part in. The first one, sent again, brings the right one.
+ */
+static void doubt_retry(struct kw_dtls *dtls)
+{
+    if (dtls->role == KW_DTLS_CLIENT && dtls->hs->was_retried && !dtls->hs->is_authenticated &&
+        !dtls->fail_fast && dtls->expiries >= KW_DTLS_DOUBT_EXPIRIES &&
+        dtls->state != KW_STATE_CONNECTED)
+        kw_flight_unack(&dtls->hs->out, 0);
+}
+
 /* All read keys but the newest. */
 static void forget_old_epochs(struct kw_dtls *dtls)
 {
@@ -472,17 +484,6 @@ static void forget_old_epochs(struct kw_dtls *dtls)
         if (dtls->read[i].epoch != newest)
             kw_record_keys_wipe(&dtls->read[i]);
     }
-}
-
-/*
- * Two answers to the second hello did not come, or could not be read: perhaps the retry was meant
- * for a hello that a stranger had a part in. The first one, sent again, brings the right one.
- */
-static void doubt_retry(struct kw_dtls *dtls)
-{
-    if (dtls->role == KW_DTLS_CLIENT && dtls->hs->was_retried && !dtls->hs->is_authenticated &&
-        !dtls->fail_fast && dtls->expiries >= 2 && dtls->state != KW_STATE_CONNECTED)
-        kw_flight_unack(&dtls->hs->out, 0);
 }
 
 static void tick_retransmit(struct kw_dtls *dtls)

@@ -369,9 +369,9 @@ static enum kw_status handle_complete_messages(struct kw_dtls *dtls)
         if (!epoch_fits(dtls, message.epoch)) {
             dtls->counters[KW_DROP_UNEXPECTED]++;
             kw_reassembly_reset(&dtls->hs->in, message.seq);
-            return dtls->fail_fast ? kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT,
-                                                  KW_ALERT_UNEXPECTED_MESSAGE)
-                                   : KW_OK;
+            return dtls->fail_fast
+                       ? kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_UNEXPECTED_MESSAGE)
+                       : KW_OK;
         }
         dtls->hs->was_forgotten = false;
         status = kw_dtls_handle_message(dtls, &message);
@@ -461,13 +461,12 @@ static enum kw_verdict judge_client_hello(struct kw_dtls *dtls, const struct kw_
     return KW_ACCEPT;
 }
 
-/* Neither a hello nor far ahead of one: a sender who follows the RFCs does not do that. */
-static bool is_misplaced(const struct kw_dtls *dtls, const struct kw_fragment *fragment)
+/* What a conformance suite calls an unexpected message. */
+static bool is_out_of_place(const struct kw_dtls *dtls, const struct kw_fragment *fragment)
 {
-    if (dtls->role == KW_DTLS_SERVER)
-        return dtls->state == KW_STATE_WAIT_CLIENT_HELLO && fragment->seq <= 1 &&
-               fragment->type != KW_HS_CLIENT_HELLO;
-    return dtls->state == KW_STATE_WAIT_EXTENSIONS && fragment->seq == dtls->hs->hello_seq + 1U;
+    if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO)
+        return fragment->type != KW_HS_CLIENT_HELLO && fragment->seq <= 1;
+    return dtls->state != KW_STATE_WAIT_SERVER_HELLO && fragment->seq > dtls->hs->hello_seq;
 }
 
 static enum kw_status handle_hello_fragment(struct kw_dtls *dtls,
@@ -484,7 +483,7 @@ static enum kw_status handle_hello_fragment(struct kw_dtls *dtls,
     if (*verdict == KW_ACCEPT)
         *verdict = add_fragment(dtls, fragment, KW_EPOCH_PLAIN);
     if (*verdict != KW_ACCEPT) {
-        if (dtls->fail_fast && *verdict == KW_DROP_UNEXPECTED && is_misplaced(dtls, fragment))
+        if (dtls->fail_fast && *verdict == KW_DROP_UNEXPECTED && is_out_of_place(dtls, fragment))
             return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_UNEXPECTED_MESSAGE);
         if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO && dtls->hs->out.count == 0 &&
             !kw_reassembly_has_open(&dtls->hs->in))
