@@ -99,8 +99,10 @@ bool daemon_start(struct daemon *daemon, const char *program, const char *const 
     for (; wrapper != NULL && *wrapper != NULL; wrapper++)
         argv[argc++] = *wrapper;
     argv[argc++] = program != NULL ? program : KW_KEYWHEELD;
-    argv[argc++] = "--listen";
-    argv[argc++] = "127.0.0.1:0";
+    if (arguments == NULL || *arguments == NULL || strcmp(*arguments, "--listen") != 0) {
+        argv[argc++] = "--listen";
+        argv[argc++] = "127.0.0.1:0";
+    }
     argv[argc++] = "--admin";
     argv[argc++] = "127.0.0.1:0";
     for (; arguments != NULL && *arguments != NULL && argc < DAEMON_ARGS_MAX; arguments++)
