@@ -107,6 +107,8 @@ static void keys_are_in_the_arena_and_nowhere_else(void **state)
         with_key += patterns.list[key * 22].inside + patterns.list[key * 22 + 1].inside != 0;
     CHECK(with_key == 4, "only %zu of 4 session keys were found in the arena", with_key);
     CHECK(count_outside(true) == 0, "keys outside the arena");
+    for (size_t i = 4 * 22; i < patterns.count; i++)
+        CHECK(patterns.list[i].inside == 0, "%s is still there", patterns.list[i].name);
 
     /* a dump that root forces */
     snprintf(command, sizeof command, "gcore -o %s/forced %d > /dev/null 2>&1", gateway.folder,
