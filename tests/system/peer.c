@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-enum { RTP_HEADER_LEN = 12, PAYLOAD_LEN = 80, SSRC_MAX = 8 };
+enum { RTP_HEADER_LEN = 12, PAYLOAD_LEN = 80, SSRC_MAX = 8, PEERS_MAX = 20 };
 
 static struct {
     struct kw_crypto *crypto;
@@ -33,15 +33,16 @@ static void *aligned(size_t size)
 
 void peer_world_open(void)
 {
-    const struct kw_openssl_config config = {.associations = 8, .handshakes = 8, .srtp_keys = 16};
+    const struct kw_openssl_config config = {
+        .associations = PEERS_MAX, .handshakes = PEERS_MAX, .srtp_keys = 2 * PEERS_MAX};
 
     assert_int_equal(kw_openssl_new(&config, &world.crypto), KW_OK);
     world.random = kw_openssl_random();
-    world.buffers = aligned(kw_dtls_buffers_size(8));
+    world.buffers = aligned(kw_dtls_buffers_size(PEERS_MAX));
     world.dtls = (struct kw_dtls_shared){
         .crypto = world.crypto,
         .random = world.random,
-        .buffers = kw_dtls_buffers_init(world.buffers, 8),
+        .buffers = kw_dtls_buffers_init(world.buffers, PEERS_MAX),
     };
     world.kernel = kw_srtp_kernel_select(world.crypto, NULL);
     assert_non_null(world.kernel);
