@@ -84,17 +84,18 @@ const char *kw_dtls_end_name(enum kw_dtls_end end)
 }
 
 /* Makes the last record; a failure to do so leaves the peer to its timers. */
-static void prepare_alert(struct kw_dtls *dtls, enum kw_alert alert)
+void kw_dtls_prepare_alert(struct kw_dtls *dtls, uint8_t level, uint8_t description)
 {
     const struct kw_bytes none = {NULL, 0};
-    uint8_t content[ALERT_LEN] = {
-        alert == KW_ALERT_CLOSE_NOTIFY ? ALERT_WARNING : ALERT_FATAL,
-        (uint8_t)alert,
-    };
+    uint8_t content[ALERT_LEN] = {level, description};
     struct kw_bytes view = {content, sizeof content};
     struct kw_writer out = kw_writer_of(dtls->alert, sizeof dtls->alert);
     struct kw_record_keys *keys = kw_dtls_newest_write_keys(dtls);
 
+    /* As long as nothing of a client's last flight has left, its peer reads the handshake epoch. */
+    if (dtls->role == KW_DTLS_CLIENT && dtls->write[0].aead != NULL && dtls->hs != NULL &&
+        dtls->hs->out.count != 0 && dtls->hs->out.is_unsent)
+        keys = &dtls->write[0];
     if (keys == NULL)
         kw_record_write_plain(KW_CONTENT_ALERT, KW_DTLS_1_2, dtls->plain_seq++, none, view, &out);
     else if (kw_record_protect(keys, kw_dtls_cid_out(dtls), KW_CONTENT_ALERT, none, view, &out,
@@ -120,7 +121,8 @@ void kw_dtls_finish(struct kw_dtls *dtls, enum kw_dtls_end end, enum kw_alert al
     if (dtls->state == KW_STATE_CLOSED)
         return;
     if (sent)
-        prepare_alert(dtls, alert);
+        kw_dtls_prepare_alert(dtls, alert == KW_ALERT_CLOSE_NOTIFY ? ALERT_WARNING : ALERT_FATAL,
+                              (uint8_t)alert);
     dtls->state = KW_STATE_CLOSED;
     kw_dtls_drop_secrets(dtls);
     dtls->retransmit_at = dtls->ack_at = dtls->hello_until = KW_NEVER;
@@ -186,9 +188,8 @@ void kw_dtls_handle_alert(struct kw_dtls *dtls, uint64_t epoch, struct kw_bytes 
     uint8_t level, description;
 
     if (content.len != ALERT_LEN) {
-        if (epoch == KW_EPOCH_PLAIN)
-            dtls->counters[KW_DROP_MALFORMED]++;
-        else
+        dtls->counters[KW_DROP_MALFORMED]++;
+        if (epoch != KW_EPOCH_PLAIN || dtls->fail_fast)
             kw_status_ignore(kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_DECODE_ERROR));
         return;
     }

@@ -190,7 +190,7 @@ static bool cid_fits(const struct kw_dtls *dtls, const struct kw_record *record)
            (expected == 0 || memcmp(record->cid.data, dtls->own_cid, expected) == 0);
 }
 
-static void note_ack(struct kw_dtls *dtls, uint64_t epoch, uint64_t seq)
+static void note_ack(struct kw_dtls *dtls, uint64_t epoch, uint64_t seq, bool is_13)
 {
     /* Of a server's records in the clear the ServerHello is worth an ACK, which then goes out
      * protected; of a client's, the hello that follows a retry. */
@@ -198,7 +198,16 @@ static void note_ack(struct kw_dtls *dtls, uint64_t epoch, uint64_t seq)
         (dtls->state != KW_STATE_WAIT_CLIENT_HELLO || dtls->hs == NULL || !dtls->hs->was_retried))
         return;
     kw_ack_list_add(&dtls->acks, kw_record_number(epoch, seq));
-    dtls->ack_wanted = true;
+    /* The hello that settles the version is named by an ACK, but does not ask for one. */
+    dtls->ack_wanted |= is_13;
+}
+
+/* What makes no sense is fatal when it was authenticated; in the clear it is nobody's word. */
+static enum kw_status make_no_sense(struct kw_dtls *dtls, uint64_t epoch, enum kw_alert alert)
+{
+    if (epoch == KW_EPOCH_PLAIN && !dtls->fail_fast)
+        return KW_OK;
+    return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, alert);
 }
 
 static enum kw_status handle_handshake(struct kw_dtls *dtls, uint64_t epoch, uint64_t seq,
@@ -206,8 +215,10 @@ static enum kw_status handle_handshake(struct kw_dtls *dtls, uint64_t epoch, uin
 {
     struct kw_reader in = kw_reader_of_bytes(content);
     struct kw_fragment fragment;
-    bool is_kept = true;
+    bool is_kept = true, is_13 = dtls->version == KW_DTLS_1_3;
     enum kw_status status = KW_OK;
+
+    dtls->has_answered = false;
 
     /* RFC 8446, section 5.1: "Implementations MUST NOT send zero-length fragments of Handshake
      * types". */
@@ -229,16 +240,13 @@ static enum kw_status handle_handshake(struct kw_dtls *dtls, uint64_t epoch, uin
             continue;
         is_kept = false;
         /* A peer that proved who it is must not contradict itself. */
-        if (epoch != KW_EPOCH_PLAIN &&
-            (verdict == KW_DROP_TRUNCATED || verdict == KW_DROP_MALFORMED))
-            return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT,
-                                verdict == KW_DROP_TRUNCATED ? KW_ALERT_DECODE_ERROR
-                                                             : KW_ALERT_ILLEGAL_PARAMETER);
-        if (epoch != KW_EPOCH_PLAIN && fragment.message_len > KW_DTLS_MESSAGE_MAX)
-            return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_ILLEGAL_PARAMETER);
+        if (verdict == KW_DROP_TRUNCATED)
+            return make_no_sense(dtls, epoch, KW_ALERT_DECODE_ERROR);
+        if (verdict == KW_DROP_MALFORMED || fragment.message_len > KW_DTLS_MESSAGE_MAX)
+            return make_no_sense(dtls, epoch, KW_ALERT_ILLEGAL_PARAMETER);
     }
-    if (status == KW_OK && is_kept && dtls->state != KW_STATE_CLOSED)
-        note_ack(dtls, epoch, seq);
+    if (status == KW_OK && is_kept && !dtls->has_answered && dtls->state != KW_STATE_CLOSED)
+        note_ack(dtls, epoch, seq, is_13);
     return status;
 }
 
@@ -256,9 +264,14 @@ static enum kw_status handle_protected(struct kw_dtls *dtls, uint64_t epoch,
         return KW_OK;
     case KW_CONTENT_DATA:
         /* Application data has an epoch of its own; the handshake's is not it. */
-        if (dtls->state != KW_STATE_CONNECTED ||
-            (dtls->version == KW_DTLS_1_3 && epoch < KW_EPOCH_DATA))
+        if (dtls->version == KW_DTLS_1_3 &&
+            (dtls->state != KW_STATE_CONNECTED || epoch < KW_EPOCH_DATA))
             break;
+        /* In 1.2 it has the epoch of the Finished that it may have overtaken. */
+        if (dtls->state != KW_STATE_CONNECTED) {
+            dtls->counters[KW_DROP_UNEXPECTED]++;
+            return KW_OK;
+        }
         dtls->counters[KW_ACCEPT]++;
         if (content.len != 0)
             kw_dtls_event(dtls, KW_DTLS_EVENT_DATA, content);
@@ -288,6 +301,8 @@ static enum kw_status receive_protected(struct kw_dtls *dtls, const struct kw_re
 
     if (record->is_unified && !cid_fits(dtls, record)) {
         verdict = KW_DROP_FOREIGN;
+    } else if (record->body.len > KW_RECORD_BODY_MAX) {
+        verdict = KW_DROP_MALFORMED;
     } else if (keys != NULL) {
         epoch = keys->epoch;
         status = kw_record_unprotect(keys, record, body, false, &opened, &verdict);
@@ -327,13 +342,19 @@ static enum kw_status receive_plain(struct kw_dtls *dtls, const struct kw_record
     case KW_CONTENT_ACK:
         /* Anybody could say that a hello has arrived. It is sent again until it is answered. */
         if (!dtls->fail_fast || dtls->version != KW_DTLS_1_3 ||
-            kw_dtls_newest_write_keys(dtls) != NULL)
+            (dtls->hs != NULL && dtls->hs->is_authenticated))
             break;
         kw_dtls_handle_ack(dtls, KW_EPOCH_PLAIN, record->body);
         return KW_OK;
-    case KW_CONTENT_CCS:
-    case KW_CONTENT_NONE:
     case KW_CONTENT_DATA:
+        dtls->counters[KW_DROP_UNEXPECTED]++;
+        return make_no_sense(dtls, KW_EPOCH_PLAIN, KW_ALERT_UNEXPECTED_MESSAGE);
+    case KW_CONTENT_CCS:
+        if (record->body.len == 1 && record->body.data[0] == 1)
+            break;
+        dtls->counters[KW_DROP_MALFORMED]++;
+        return make_no_sense(dtls, KW_EPOCH_PLAIN, KW_ALERT_ILLEGAL_PARAMETER);
+    case KW_CONTENT_NONE:
         break;
     }
     dtls->counters[KW_DROP_UNEXPECTED]++;
@@ -440,6 +461,17 @@ kw_ns kw_dtls_deadline(const struct kw_dtls *dtls)
     return first;
 }
 
+/* All read keys but the newest. */
+static void forget_old_epochs(struct kw_dtls *dtls)
+{
+    uint64_t newest = kw_dtls_newest_read_epoch(dtls);
+
+    for (size_t i = 0; i < KW_ARRAY_LEN(dtls->read); i++) {
+        if (dtls->read[i].epoch != newest)
+            kw_record_keys_wipe(&dtls->read[i]);
+    }
+}
+
 static void tick_retransmit(struct kw_dtls *dtls)
 {
     if (++dtls->expiries >= dtls->expiries_max) {
@@ -479,7 +511,7 @@ enum kw_status kw_dtls_tick(struct kw_dtls *dtls, kw_ns now)
     }
     if (now >= dtls->answerable_until) {
         dtls->answerable_until = KW_NEVER;
-        kw_record_keys_wipe(&dtls->read[0]);
+        forget_old_epochs(dtls);
     }
     if (now >= dtls->retransmit_at)
         tick_retransmit(dtls);

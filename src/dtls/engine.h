@@ -8,6 +8,7 @@
 #include "crypto/hkdf.h"
 #include "dtls/ack.h"
 #include "dtls/flight.h"
+#include "dtls/hooks.h"
 #include "dtls/limits.h"
 #include "dtls/reassembly.h"
 #include "dtls/record.h"
@@ -135,6 +136,8 @@ struct kw_doom {
 };
 
 struct kw_dtls {
+    struct kw_dtls_hooks hooks; /* empty, but in conformance suites */
+
     /* Who we are. */
     const struct kw_dtls_shared *shared;
     struct kw_crypto *crypto;
@@ -206,6 +209,7 @@ struct kw_dtls {
 
     /* What waits to be sent. */
     struct kw_ack_list acks;
+    bool has_answered; /* with a flight, the record being handled: that says more than an ACK */
     bool ack_now;
     bool ack_wanted;        /* the list has something new; when the timer is armed is ours to say */
     bool key_update_wanted; /* to send when the flight is free */
@@ -235,6 +239,8 @@ enum kw_status kw_dtls_fail(struct kw_dtls *dtls, enum kw_dtls_end end, enum kw_
 enum kw_status kw_dtls_fail_internal(struct kw_dtls *dtls, enum kw_status status);
 /* Ends now; `sent` says whether we tell the peer. */
 void kw_dtls_finish(struct kw_dtls *dtls, enum kw_dtls_end end, enum kw_alert alert, bool sent);
+/* Makes the record that leaves last. */
+void kw_dtls_prepare_alert(struct kw_dtls *dtls, uint8_t level, uint8_t description);
 /* An alert arrived. */
 void kw_dtls_handle_alert(struct kw_dtls *dtls, uint64_t epoch, struct kw_bytes content);
 void kw_dtls_drop_secrets(struct kw_dtls *dtls);
@@ -294,6 +300,7 @@ KW_MUST_USE enum kw_status kw_dtls_install_read(struct kw_dtls *dtls,
                                                 const struct kw_secret *traffic, uint64_t epoch);
 KW_MUST_USE enum kw_status kw_dtls_install_write(struct kw_dtls *dtls,
                                                  const struct kw_secret *traffic, uint64_t epoch);
+uint64_t kw_dtls_newest_read_epoch(const struct kw_dtls *dtls);
 struct kw_bytes kw_dtls_cid_out(const struct kw_dtls *dtls);
 void kw_dtls_event(struct kw_dtls *dtls, enum kw_dtls_event_type type, struct kw_bytes data);
 void kw_dtls_connected(struct kw_dtls *dtls);

@@ -97,6 +97,7 @@ void kw_flight_sent(struct kw_flight *flight, const struct kw_flight_piece *piec
 {
     const struct kw_flight_message *m = &flight->messages[piece->message];
 
+    flight->is_unsent = false;
     if (!m->is_ccs) {
         flight->sent[flight->sent_at] = (struct kw_sent_record){
             .number = number + 1,

@@ -33,6 +33,7 @@ struct kw_sent_record {
 struct kw_flight {
     struct kw_flight_message messages[KW_DTLS_FLIGHT_MESSAGES];
     uint8_t count;
+    bool is_unsent;  /* nothing of it has left yet */
     bool is_sending; /* transmit() has more to write */
     uint8_t cursor;  /* message, and offset in it, where transmit() goes on */
     uint16_t offset;

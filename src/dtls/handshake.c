@@ -122,6 +122,8 @@ enum kw_status kw_dtls_transcript_hash(struct kw_dtls *dtls, uint8_t *dst)
 void kw_dtls_flight_begin(struct kw_dtls *dtls)
 {
     kw_flight_clear(&dtls->hs->out);
+    dtls->hs->out.is_unsent = true;
+    dtls->has_answered = true;
     /* The answer says that we have it all (RFC 9147, section 7.1). */
     kw_ack_list_clear(&dtls->acks);
     dtls->ack_now = dtls->ack_wanted = false;
@@ -310,7 +312,8 @@ static bool epoch_fits(const struct kw_dtls *dtls, uint64_t epoch)
     case KW_STATE_12_FINISHED:
         return epoch == 1;
     case KW_STATE_CONNECTED:
-        return dtls->version == KW_DTLS_1_2 ? epoch == 1 : epoch >= KW_EPOCH_DATA;
+        /* RFC 9147, section 8: nothing new follows a KeyUpdate in its epoch. */
+        return epoch == (dtls->version == KW_DTLS_1_2 ? 1 : kw_dtls_newest_read_epoch(dtls));
     case KW_STATE_CLOSED:
         return false;
     }
@@ -323,6 +326,15 @@ static enum kw_status handle_complete_messages(struct kw_dtls *dtls)
     enum kw_status status = KW_OK;
 
     while (status == KW_OK && dtls->hs != NULL && kw_reassembly_peek(&dtls->hs->in, &message)) {
+        /* It came early, in the clear, and would be believed now: Finished of 1.2, say. */
+        if (!epoch_fits(dtls, message.epoch) &&
+            !(message.epoch == KW_EPOCH_PLAIN && message.seq == dtls->hs->hello_seq)) {
+            dtls->counters[KW_DROP_UNEXPECTED]++;
+            kw_reassembly_reset(&dtls->hs->in, message.seq);
+            return dtls->fail_fast ? kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT,
+                                                  KW_ALERT_UNEXPECTED_MESSAGE)
+                                   : KW_OK;
+        }
         dtls->hs->was_forgotten = false;
         status = kw_dtls_handle_message(dtls, &message);
         if (status != KW_OK || dtls->state == KW_STATE_CLOSED)
@@ -375,7 +387,11 @@ enum kw_status kw_dtls_handle_fragment(struct kw_dtls *dtls, const struct kw_fra
 
     if (epoch == KW_EPOCH_PLAIN && hello_is_open(dtls, fragment)) {
         *verdict = add_hello_again(dtls, fragment);
-        return *verdict == KW_ACCEPT ? handle_complete_messages(dtls) : KW_OK;
+        if (*verdict == KW_ACCEPT)
+            return handle_complete_messages(dtls);
+        return dtls->fail_fast && fragment->seq > dtls->hs->hello_seq
+                   ? kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_UNEXPECTED_MESSAGE)
+                   : KW_OK;
     }
     expected = dtls->hs != NULL ? dtls->hs->in.next_seq : dtls->next_receive_seq;
     /* Handled already, so its sender has not heard our answer: 1.3 acknowledges it once more. */
@@ -392,7 +408,7 @@ enum kw_status kw_dtls_handle_fragment(struct kw_dtls *dtls, const struct kw_fra
     if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO &&
         (fragment->type != KW_HS_CLIENT_HELLO || fragment->seq > 1)) {
         *verdict = KW_DROP_UNEXPECTED;
-        return dtls->fail_fast
+        return dtls->fail_fast && fragment->seq <= 1
                    ? kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_UNEXPECTED_MESSAGE)
                    : KW_OK;
     }
@@ -573,6 +589,9 @@ enum kw_status kw_dtls_check_fingerprint(struct kw_dtls *dtls, struct kw_bytes c
     enum kw_status status;
 
     *matches = false;
+    if (dtls->hooks.fingerprint != NULL &&
+        dtls->hooks.fingerprint(dtls->hooks.fingerprint_ctx, certificate, &dtls->fingerprints[0]))
+        dtls->fingerprint_count = 1;
     for (size_t i = 0; i < dtls->fingerprint_count; i++) {
         const struct kw_fingerprint *signalled = &dtls->fingerprints[i];
 

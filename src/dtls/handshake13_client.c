@@ -162,6 +162,12 @@ static void write_extensions(const struct kw_dtls *dtls, struct kw_bytes cookie,
         kw_extension_write_cid(out, (struct kw_bytes){dtls->own_cid, dtls->own_cid_len});
     if (dtls->terms.allow_dtls12)
         write_extensions12(out);
+    if (dtls->hooks.takes_tickets) {
+        extension = kw_extension_open(out, KW_EXT_PSK_MODES);
+        kw_write_u8(out, 1);
+        kw_write_u8(out, 1); /* psk_dhe_ke */
+        kw_write_close(out, extension, 2);
+    }
     if (cookie.len != 0) {
         extension = kw_extension_open(out, KW_EXT_COOKIE);
         kw_write_vector(out, cookie, 2);

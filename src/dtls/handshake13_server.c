@@ -109,7 +109,7 @@ static bool choose_version(const struct kw_dtls *dtls, const struct kw_client_he
         offers12 = kw_list16_has(versions, KW_DTLS_1_2);
     } else {
         /* Versions count downwards: 1.2 is 0xfefd, 1.0 is 0xfeff. */
-        offers12 = hello->legacy_version >> 8 == 0xfe && hello->legacy_version <= KW_DTLS_1_2;
+        offers12 = hello->legacy_version >= 0x8000 && hello->legacy_version <= KW_DTLS_1_2;
     }
     if (!offers12 || !dtls->terms.allow_dtls12)
         return refuse(choice, KW_DTLS_END_POLICY, KW_ALERT_PROTOCOL_VERSION);
@@ -521,9 +521,11 @@ static enum kw_status check_cookie(struct kw_dtls *dtls, struct choice *choice,
                                    struct kw_cookie *cookie)
 {
     enum kw_verdict verdict;
+    /* A retry that we keep, and send until it is answered, does not age. */
+    kw_ns when = dtls->hs->was_retried ? dtls->hs->hello_at : dtls->now;
     enum kw_status status =
         kw_cookie_consume(dtls->shared, (struct kw_bytes){dtls->binding, dtls->binding_len},
-                          choice->cookie, dtls->now, cookie, &verdict);
+                          choice->cookie, when, cookie, &verdict);
 
     if (status != KW_OK)
         return status;

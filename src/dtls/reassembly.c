@@ -33,9 +33,6 @@ enum kw_verdict kw_fragment_parse(struct kw_reader *in, struct kw_fragment *ret)
     /* Both are below 2^24: the sum cannot wrap. */
     if (made.offset + len > made.message_len)
         return KW_DROP_MALFORMED;
-    /* A fragment of nothing is only honest for a message of nothing. */
-    if (len == 0 && made.message_len != 0)
-        return KW_DROP_MALFORMED;
     *ret = made;
     return KW_ACCEPT;
 }
@@ -156,6 +153,9 @@ enum kw_verdict kw_reassembly_add(struct kw_reassembly *reassembly,
     if (fragment->offset + fragment->body.len > fragment->message_len)
         return KW_DROP_MALFORMED;
     slot = find(reassembly, fragment->seq);
+    /* A fragment of nothing says nothing; it opens no message either. */
+    if (fragment->body.len == 0 && fragment->message_len != 0 && slot == NULL)
+        return KW_ACCEPT;
     if (slot == NULL)
         slot = start(reassembly, fragment, epoch);
     if (slot == NULL)
