@@ -79,6 +79,7 @@ static void copy_params(struct kw_dtls *dtls, const struct kw_dtls_params *param
     dtls->first_timeout =
         KW_MIN(KW_MAX(first, KW_DTLS_TIMEOUT_FIRST_MIN), KW_DTLS_TIMEOUT_FIRST_MAX);
     dtls->expiries_max = KW_DTLS_EXPIRIES_MAX;
+    dtls->timeout_max = KW_DTLS_TIMEOUT_MAX;
     dtls->ask_certificate = true;
     dtls->our_scheme = KW_SIG_ECDSA_P256_SHA256;
     dtls->require_cookie = params->require_cookie;
@@ -116,7 +117,8 @@ enum kw_status kw_dtls_init(void *mem, const struct kw_dtls_shared *shared,
     dtls->now = dtls->started_at = now;
     copy_params(dtls, params);
     dtls->retransmit_at = dtls->ack_at = dtls->hello_until = KW_NEVER;
-    dtls->give_up_at = dtls->answerable_until = dtls->doom.at = KW_NEVER;
+    dtls->give_up_at = dtls->answerable_until = KW_NEVER;
+    kw_dtls_undoom(dtls);
     dtls->facts.role = params->role;
     dtls->identity = dtls->crypto->ops->identity_hold(params->identity);
     if (params->role == KW_DTLS_CLIENT) {
@@ -452,13 +454,24 @@ kw_ns kw_dtls_deadline(const struct kw_dtls *dtls)
 {
     kw_ns first = KW_NEVER;
     const kw_ns timers[] = {
-        dtls->retransmit_at, dtls->ack_at,  dtls->hello_until,
-        dtls->give_up_at,    dtls->doom.at, dtls->answerable_until,
+        dtls->retransmit_at, dtls->ack_at,           dtls->hello_until,   dtls->give_up_at,
+        dtls->doom.at,       dtls->answerable_until, dtls->doom.alert_at,
     };
 
     for (size_t i = 0; i < KW_ARRAY_LEN(timers); i++)
         first = KW_MIN(first, timers[i]);
     return first;
+}
+
+/*
+ * Two answers to the second hello did not come, or could not be read: perhaps the retry was meant
+ * for a hello that a stranger had a part in. The first one, sent again, brings the right one.
+ */
+static void doubt_retry(struct kw_dtls *dtls)
+{
+    if (dtls->role == KW_DTLS_CLIENT && dtls->hs->was_retried && !dtls->hs->is_authenticated &&
+        !dtls->fail_fast && dtls->expiries >= 2 && dtls->state != KW_STATE_CONNECTED)
+        kw_flight_unack(&dtls->hs->out, 0);
 }
 
 /* All read keys but the newest. */
@@ -479,6 +492,7 @@ static void tick_retransmit(struct kw_dtls *dtls)
         return;
     }
     kw_dtls_arm_retransmit(dtls);
+    doubt_retry(dtls);
     if (!dtls->hs->out.is_sending) {
         dtls->facts.retransmissions++;
         kw_flight_send(&dtls->hs->out);
@@ -489,10 +503,9 @@ enum kw_status kw_dtls_tick(struct kw_dtls *dtls, kw_ns now)
 {
     stamp(dtls, now);
     dtls->record_epoch = KW_EPOCH_PLAIN;
-    if (now >= dtls->doom.at) {
-        kw_dtls_finish(dtls, dtls->doom.end, dtls->doom.alert, !dtls->doom.is_received);
+    kw_dtls_tick_doom(dtls);
+    if (dtls->state == KW_STATE_CLOSED)
         return KW_OK;
-    }
     if (now >= dtls->give_up_at) {
         kw_dtls_finish(dtls, KW_DTLS_END_TIMEOUT, KW_ALERT_NONE, false);
         return KW_OK;

@@ -47,6 +47,9 @@ struct kw_flight {
 /* Forgets everything. */
 void kw_flight_clear(struct kw_flight *flight);
 
+/* Forgets all messages but the first count. */
+void kw_flight_truncate(struct kw_flight *flight, uint8_t count);
+
 /* A writer for the body of the next message; kw_flight_end() closes it. */
 struct kw_writer kw_flight_begin(struct kw_flight *flight);
 /* Keeps the message. False: it did not fit. */
@@ -70,6 +73,8 @@ void kw_flight_sent(struct kw_flight *flight, const struct kw_flight_piece *piec
 
 /* An ACK names a record. True when that was news. */
 bool kw_flight_ack(struct kw_flight *flight, uint64_t number);
+/* Takes an acknowledgement of a message back, so that it is sent again. */
+void kw_flight_unack(struct kw_flight *flight, size_t message);
 /* True when nothing waits for an acknowledgement any more. */
 KW_MUST_USE bool kw_flight_is_acked(const struct kw_flight *flight);
 
