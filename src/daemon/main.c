@@ -331,11 +331,11 @@ static void greet(const struct daemon *daemon)
         kw_address_format(&address, text);
         KW_LOG(KW_LOG_INFO, "admin", KW_LOG_TEXT("http", text));
     }
+    fflush(stdout); /* whoever waits for "ready" finds the address there */
     KW_LOG(KW_LOG_INFO, "ready", KW_LOG_TEXT("version", KW_VERSION),
            KW_LOG_TEXT("provider", daemon->crypto->ops->name),
            KW_LOG_TEXT("kernel", kw_srtp_kernel_name(daemon->gateway.shared.kernel)),
            KW_LOG_NUMBER("calls", daemon->config.calls_max));
-    fflush(stdout);
 }
 
 static bool open_all(struct daemon *daemon)
