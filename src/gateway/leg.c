@@ -19,13 +19,19 @@ static uint32_t draw_ssrc(struct kw_gateway *gateway, enum kw_status *status)
 
 static void agree_formats(struct kw_leg *leg, size_t index, const struct kw_sdp_media *offered)
 {
-    for (size_t i = 0; i < offered->format_count; i++) {
+    for (size_t i = 0; i < offered->format_count && leg->format_count < KW_LEG_FORMATS; i++) {
         const struct kw_sdp_format *format = &offered->formats[i];
+        struct kw_leg_format *agreed = &leg->formats[leg->format_count];
 
         if (!format->accepted || format->payload_type > 127)
             continue;
-        leg->payload[format->payload_type].media = (uint8_t)(index + 1);
-        leg->payload[format->payload_type].clock_khz = (uint8_t)(format->clock_hz / 1000);
+        agreed->payload_type = format->payload_type;
+        agreed->media = (uint8_t)index;
+        agreed->channels = format->channels;
+        agreed->codec = format->codec;
+        agreed->clock_hz = format->clock_hz;
+        kw_text_copy_bytes(agreed->fmtp, sizeof agreed->fmtp, format->fmtp);
+        leg->payload[format->payload_type] = (uint8_t)++leg->format_count;
         leg->media[index].feedback |= format->feedback;
     }
 }
@@ -51,7 +57,8 @@ enum kw_status kw_leg_agree(struct kw_gateway *gateway, struct kw_call *call, st
         kw_text_copy_bytes(media->mid, sizeof media->mid, offered->mid);
         if (!offered->accepted)
             continue;
-        media->mid_ext = kw_sdp_extmap_id(offered, KW_SDP_EXT_MID);
+        media->level_ext = kw_sdp_extmap_id(offered, KW_SDP_EXT_AUDIO_LEVEL);
+        media->send_time_ext = kw_sdp_extmap_id(offered, KW_SDP_EXT_ABS_SEND_TIME);
         media->sends = kw_sdp_sends(kw_sdp_answer_direction(offered, call->profile));
         if (media->sends)
             media->ssrc = draw_ssrc(gateway, &status);

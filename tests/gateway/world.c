@@ -16,7 +16,13 @@ const struct kw_address world_gateway_address = {
     .ip = {192, 0, 2, 1},
 };
 
-enum { WORLD_BATCH = 64 };
+const struct kw_address world_agent_address = {
+    .family = 4,
+    .port = 6000,
+    .ip = {192, 0, 2, 99},
+};
+
+enum { WORLD_BATCH = 64, AGENT_SSRC = 0xa9e27 };
 
 static const kw_utc_ms start_utc = 1795000000000; /* November 2026 */
 
@@ -133,7 +139,8 @@ static void init_tenants(struct world *world)
         strcpy(tenant->name, names[i]);
         strcpy(tenant->token, tokens[i]);
         assert_true(kw_policy_preset("modern", &tenant->policy));
-        tenant->backend = KW_BACKEND_ECHO;
+        tenant->backend = i == 0 ? world->config.backend : KW_BACKEND_ECHO;
+        tenant->rtp_target = world_agent_address;
         tenant->calls_max = world->config.tenant_calls_max;
         tenant->calls_per_minute = world->config.calls_per_minute;
         if (world->config.period != 0)
@@ -357,6 +364,16 @@ static void peer_receive(struct world *world, struct peer *peer, struct net_data
     if (received.kind == KW_PACKET_RTP) {
         uint16_t seq = (uint16_t)(packet->data[2] << 8 | packet->data[3]);
 
+        uint32_t ssrc = get32(packet->data + 8), ts = get32(packet->data + 4);
+        uint32_t step = ts - peer->back_ts - 960;
+
+        if (peer->media_back != 0 && ssrc == peer->back_ssrc && step != 0) {
+            peer->ts_steps++;
+            peer->ts_step_max = KW_MAX(peer->ts_step_max, (int32_t)step < 0 ? 0 - step : step);
+        }
+        if (peer->media_back == 0 || ssrc != peer->back_ssrc)
+            peer->back_ssrcs++;
+        peer->back_ts = ts;
         if (peer->media_back != 0 && seq != (uint16_t)(peer->back_seq + 1))
             peer->back_gaps++;
         peer->back_seq = seq;
@@ -584,6 +601,36 @@ void world_inject(struct world *world, const struct kw_path *path, const uint8_t
     gateway_receive(world, &packet, 1);
 }
 
+/* The agent sees one stream, and answers in kind. */
+static void agent_receive(struct world *world, struct net_datagram *packet)
+{
+    uint8_t answer[172] = {0x80, 111};
+    uint16_t seq = (uint16_t)(packet->data[2] << 8 | packet->data[3]);
+    uint32_t ts = get32(packet->data + 4), ssrc = get32(packet->data + 8);
+
+    if (kw_srtp_is_rtcp(packet->data, packet->len)) {
+        assert_int_equal(kw_rtcp_check(packet->data, packet->len), KW_ACCEPT);
+        world->agent_rtcp++;
+        return;
+    }
+    assert_int_equal(packet->len, 12 + 80); /* no tag, no extension */
+    if (world->agent_got == 0 || ssrc != world->agent_ssrc)
+        world->agent_ssrcs++;
+    if (world->agent_got != 0 && seq != (uint16_t)(world->agent_seq + 1))
+        world->agent_gaps++;
+    if (world->agent_got != 0 && ts != world->agent_ts + 960)
+        world->agent_ts_steps++;
+    world->agent_ssrc = ssrc;
+    world->agent_seq = seq;
+    world->agent_ts = ts;
+    put32(answer + 4, (uint32_t)world->agent_got * 960);
+    put32(answer + 8, AGENT_SSRC);
+    answer[2] = (uint8_t)(world->agent_got >> 8);
+    answer[3] = (uint8_t)world->agent_got;
+    world->agent_got++;
+    net_send(&world->net, &packet->path, answer, sizeof answer, world->now);
+}
+
 static void deliver(struct world *world)
 {
     static struct net_datagram batch[WORLD_BATCH];
@@ -598,6 +645,10 @@ static void deliver(struct world *world)
                 gateway_receive(world, batch, count);
                 count = 0;
             }
+            continue;
+        }
+        if (kw_address_equal(&batch[count].path.local, &world_agent_address)) {
+            agent_receive(world, &batch[count]);
             continue;
         }
         peer = peer_at(world, &batch[count].path.local);
