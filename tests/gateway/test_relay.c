@@ -110,13 +110,20 @@ static void neither_notices_when_the_other_rotates(void **state)
 {
     struct world *world = begin(&bridge);
     struct peer *a, *b;
+    uint64_t expected;
+    kw_ns begun;
 
     (void)state;
     assert_int_equal(post(world, "/v1/rooms/blue/calls", &a), 201);
     assert_int_equal(post(world, "/v1/rooms/blue/calls", &b), 201);
+    begun = world->now;
     world_run(world, world->now + KW_S(5));
     for (int i = 0; i < 4; i++)
         a = rotate(world, a);
+    expected = (world->now - begun) / KW_MS(20);
+    CHECK(b->media_back + 5 >= expected && b->media_back <= expected + 5,
+          "%llu instead of %llu: each frame once", (unsigned long long)b->media_back,
+          (unsigned long long)expected);
     /* 48 s of four rotations of the other side: one SSRC, no gap, a steady clock. */
     assert_int_equal(b->back_ssrcs, 1);
     assert_int_equal(b->back_gaps, 0);
