@@ -258,6 +258,8 @@ static enum kw_status add_leg(struct kw_gateway *gateway, struct kw_call *call,
     kw_text_copy(leg->pwd, sizeof leg->pwd, params.local.pwd);
     leg->report_at = KW_NEVER;
     status = kw_leg_agree(gateway, call, leg, &gateway->sdp);
+    if (status == KW_OK && method == KW_METHOD_RESTART && newest_leg(call) != NULL)
+        kw_leg_inherit(leg, newest_leg(call));
     if (status == KW_OK)
         status = kw_crypto_fingerprint(crypto, KW_SHA256,
                                        crypto->ops->identity_certificate(params.identity),

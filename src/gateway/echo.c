@@ -24,6 +24,6 @@ bool kw_echo_rtp(struct kw_gateway *gateway, struct kw_leg *leg, uint8_t *packet
     media = &leg->media[incoming->media];
     feeds = kw_leg_feeds(leg, incoming, now);
     return feeds && media->sends &&
-           kw_leg_forward(gateway, media, leg->generation, incoming->source.clock_hz, packet, &rtp,
+           kw_leg_forward(gateway, media, KW_ECHO_TAG, incoming->source.clock_hz, packet, &rtp,
                           now);
 }

@@ -68,6 +68,24 @@ enum kw_status kw_leg_agree(struct kw_gateway *gateway, struct kw_call *call, st
     return status;
 }
 
+void kw_leg_inherit(struct kw_leg *leg, const struct kw_leg *old)
+{
+    leg->sdp_session = old->sdp_session;
+    leg->sdp_version = old->sdp_version + 1;
+    leg->report_ssrc = old->report_ssrc;
+    leg->sync = old->sync;
+    for (size_t i = 0; i < leg->media_count && i < old->media_count; i++) {
+        struct kw_leg_media *media = &leg->media[i];
+
+        if (!media->accepted || !kw_text_equal(media->mid, old->media[i].mid))
+            continue;
+        media->ssrc = old->media[i].ssrc;
+        media->out = old->media[i].out;
+        media->feeds = old->media[i].feeds;
+    }
+    memcpy(leg->incoming, old->incoming, sizeof leg->incoming);
+}
+
 static struct kw_sdp_choices choices_of(struct kw_gateway *gateway, const struct kw_call *call,
                                         const struct kw_leg *leg)
 {

@@ -128,8 +128,8 @@ static void take_sender(struct kw_call *call, struct kw_leg *leg, const struct k
         return;
     kw_rtp_source_sr(&incoming->source, &rtcp->sender, now);
     kw_rtp_sync_learn(&leg->sync, &rtcp->sender, ntp);
-    kw_rtp_stream_anchor(&leg->media[incoming->media].out, leg->generation, rtcp->ssrc,
-                         &rtcp->sender, &leg->sync);
+    kw_rtp_stream_anchor(&leg->media[incoming->media].out, KW_ECHO_TAG, rtcp->ssrc, &rtcp->sender,
+                         &leg->sync);
     kw_relay_report(call, leg, incoming, &rtcp->sender);
 }
 

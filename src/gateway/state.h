@@ -33,6 +33,7 @@ enum {
     KW_IDENTITIES = 8,        /* certificates made in idle time */
     KW_CALL_FACTS = 4,        /* opened, exception, established or refused, closed */
     KW_ROTATION_FACTS = 2,    /* established, rotated */
+    KW_ECHO_TAG = 1,          /* an m-line's own stream has one kind of source */
     KW_NO_CALL = 0xffffffff,
     KW_ROUTE_FIRM = 0x80000000, /* the route's path is validated: nobody else may take it */
 };
@@ -263,6 +264,8 @@ void kw_call_route(struct kw_gateway *gateway, struct kw_call *call, const struc
 /* leg.c */
 enum kw_status kw_leg_agree(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
                             const struct kw_sdp *offer);
+/* `restart`: the same connection goes on, so do its SSRCs, streams and SDP session. */
+void kw_leg_inherit(struct kw_leg *leg, const struct kw_leg *old);
 size_t kw_leg_answer(struct kw_gateway *gateway, const struct kw_call *call,
                      const struct kw_leg *leg, const struct kw_sdp *offer, char *dst,
                      size_t dst_size);

@@ -389,19 +389,14 @@ static void peer_receive(struct world *world, struct peer *peer, struct net_data
     peer_transmit(world, peer);
 }
 
-struct peer *world_peer(struct world *world, size_t *offer_len)
+size_t world_offer(struct world *world, struct peer *peer)
 {
-    struct peer *peer = &world->peers[world->peer_count];
     const struct kw_random random = toy_random(&world->toy_state);
     struct kw_sdp_offer_params params;
+    size_t len;
 
-    assert_true(world->peer_count < world->config.clients_max);
-    *peer = (struct peer){.used = true, .number = (uint32_t)world->peer_count};
-    world->peer_count++;
-    peer->address = world_address(198, 51, (uint8_t)(peer->number >> 8), (uint8_t)peer->number,
-                                  (uint16_t)(40000 + peer->number % 20000));
-    peer->ssrc = 0x1000 + peer->number;
-    peer->seq = (uint16_t)(net_draw(&world->net, 0x8000));
+    if (peer->identity != NULL)
+        world->crypto->ops->identity_free(peer->identity);
     assert_int_equal(kw_ice_credentials_draw(&random, &peer->credentials), KW_OK);
     assert_int_equal(
         world->crypto->ops->identity_new(world->crypto, world_utc(world), &peer->identity), KW_OK);
@@ -423,8 +418,23 @@ struct peer *world_peer(struct world *world, size_t *offer_len)
         .has_video = world->config.video,
         .video_ssrc = peer->ssrc + 0x10000,
     };
-    *offer_len = kw_sdp_offer_write(&params, (char *)world->offer, sizeof world->offer);
-    assert_true(*offer_len != 0);
+    len = kw_sdp_offer_write(&params, (char *)world->offer, sizeof world->offer);
+    assert_true(len != 0);
+    return len;
+}
+
+struct peer *world_peer(struct world *world, size_t *offer_len)
+{
+    struct peer *peer = &world->peers[world->peer_count];
+
+    assert_true(world->peer_count < world->config.clients_max);
+    *peer = (struct peer){.used = true, .number = (uint32_t)world->peer_count};
+    world->peer_count++;
+    peer->address = world_address(198, 51, (uint8_t)(peer->number >> 8), (uint8_t)peer->number,
+                                  (uint16_t)(40000 + peer->number % 20000));
+    peer->ssrc = 0x1000 + peer->number;
+    peer->seq = (uint16_t)(net_draw(&world->net, 0x8000));
+    *offer_len = world_offer(world, peer);
     return peer;
 }
 
@@ -435,7 +445,8 @@ void world_answer(struct world *world, struct peer *peer)
     struct kw_policy policy;
     struct kw_terms terms;
     struct kw_peer known;
-    struct kw_session_params session = {.terms = &terms, .ssrc_max = 4, .method = KW_METHOD_CAP};
+    struct kw_session_params session = {
+        .terms = &terms, .ssrc_max = 4, .method = KW_METHOD_RESTART};
     struct kw_generation_params generation = {
         .role = KW_DTLS_CLIENT,
         .identity = peer->identity,
@@ -456,9 +467,14 @@ void world_answer(struct world *world, struct peer *peer)
         .fingerprint_count = sdp.transport.fingerprint_count,
     };
     assert_int_equal(kw_policy_decide(&policy, &known, world_utc(world), &terms), KW_REFUSAL_NONE);
-    peer->mem = aligned(kw_session_size(4));
-    assert_int_equal(
-        kw_session_init(peer->mem, &world->shared, &session, world->now, &peer->session), KW_OK);
+    if (peer->session == NULL) {
+        peer->mem = aligned(kw_session_size(4));
+        assert_int_equal(
+            kw_session_init(peer->mem, &world->shared, &session, world->now, &peer->session),
+            KW_OK);
+    } else {
+        generation.method = KW_METHOD_RESTART;
+    }
     generation.fingerprints = sdp.transport.fingerprints;
     generation.fingerprint_count = sdp.transport.fingerprint_count;
     memcpy(generation.remote.ufrag, sdp.transport.ufrag.data, sdp.transport.ufrag.len);

@@ -125,6 +125,8 @@ struct peer *world_peer(struct world *world, size_t *offer_len);
 int world_request(struct world *world, enum kw_request_method method, const char *path,
                   const char *token, const char *type, const void *body, size_t body_len);
 const char *world_header(const struct world *world, const char *name);
+/* An offer of a connection that exists, with fresh ICE credentials and certificate. */
+size_t world_offer(struct world *world, struct peer *peer);
 /* POST /v1/calls and the client's half of it; returns the status. */
 int world_call(struct world *world, struct peer **ret);
 /* Takes the answer in world->response. */
