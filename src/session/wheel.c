@@ -51,6 +51,10 @@ static uint64_t scale(uint64_t n, uint64_t part, uint64_t whole)
 /*
  * Draws where in the due window this generation's turn comes. When the random source fails the
  * earliest moment is taken: never later than the policy says.
+ *
+ * In `overlap` both ends have a wheel. Were both to draw, the earlier of two would crowd the start
+ * of the window; so the client of the association draws, and its server asks at the window's end,
+ * should the client have failed.
  */
 static void draw_due(struct kw_session *session, const struct kw_generation *gen)
 {
@@ -63,6 +67,8 @@ static void draw_due(struct kw_session *session, const struct kw_generation *gen
 
     if (kw_random_fill(&session->shared->dtls.random, raw, sizeof raw) != KW_OK)
         memset(raw, 0, sizeof raw);
+    if (session->method == KW_METHOD_OVERLAP && gen->role == KW_DTLS_SERVER)
+        memset(raw, 0xff, sizeof raw);
     part = low + width * ((uint64_t)raw[0] << 8 | raw[1]);
     session->due_at = gen->ready + scale(rotation->period, part, 100 * SCALE);
     session->due_bytes = scale(rotation->bytes, part, 100 * SCALE);

@@ -12,7 +12,7 @@ size_t kw_srtp_size(size_t ssrc_max)
 {
     if (ssrc_max > KW_SRTP_SSRC_MAX)
         ssrc_max = KW_SRTP_SSRC_MAX;
-    return sizeof(struct kw_srtp) + ssrc_max * sizeof(struct stream);
+    return streams_end(ssrc_max) + ssrc_max * sizeof(struct history);
 }
 
 static bool master_fits(const struct kw_srtp_master *master)
@@ -76,7 +76,6 @@ enum kw_status kw_srtp_init(void *mem, const struct kw_srtp_params *params, stru
     memset(mem, 0, kw_srtp_size(params->ssrc_max));
     *srtp = (struct kw_srtp){
         .gcm = kw_srtp_kernel_gcm(params->kernel, profile),
-        .tag_len = profile == KW_SRTP_AES128_CM_SHA1_80 ? KW_CM_TAG_LEN : KW_TAG_LEN,
         .stream_max = (uint8_t)params->ssrc_max,
         .trial_budget = KW_SRTP_TRIAL_BUDGET,
         .for_sending = params->for_sending,

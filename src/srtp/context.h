@@ -3,16 +3,17 @@
 #define KW_SRTP_CONTEXT_H
 
 /*
- * One direction of one generation, in one piece of memory: what every packet touches comes first.
+ * One direction of one generation, in one piece of memory. A packet in its order touches seven
+ * consecutive cache lines, one of which it writes:
  *
- *   line 0         transform, salt, hint, the counters that every packet moves
- *   lines 1..2     counters of what was dropped
- *   lines 3..8     session key of SRTP
- *   lines 9..15    session key of SRTCP
- *   lines 16..18   first stream (SSRC): indices, replay windows; three lines for each further one
+ *   rarely      counters of what was dropped, limits, session key of SRTCP
+ *   six lines   session key of SRTP
+ *   one line    transform, salt, the counters that every packet moves, and the live part of the
+ *               first stream (SSRC); live parts of the others follow
+ *   rarely      the streams' histories: replay windows, SRTCP
  *
- * A packet touches line 0, its key and one or two lines of its stream: about nine cache lines, all
- * at addresses that follow from the context's own, so that they can be prefetched blindly.
+ * All of it lies at places that follow from the context's own address, so it can be prefetched
+ * blindly.
  */
 
 #include <keywheel/srtp.h>
@@ -35,47 +36,80 @@ enum {
 #define KW_SRTP_INDEX_NEAR (KW_SRTP_INDEX_END / 16 * 15)
 #define KW_SRTCP_INDEX_NEAR (KW_SRTCP_INDEX_END / 16 * 15)
 
-struct stream {
-    _Alignas(64) uint32_t ssrc;
-    uint32_t flags;
-    uint64_t highest; /* index: roll-over counter and sequence number */
-    uint64_t first;   /* first accepted index: older ones were never counted as lost */
-    uint64_t rtcp_highest;
-    uint64_t rtcp_seen[KW_SRTCP_WINDOW / 64];
-    _Alignas(64) uint64_t seen[KW_SRTP_WINDOW / 64];
+enum {
+    KW_WINDOW_WORDS = KW_SRTP_WINDOW / 64,
+    KW_RTCP_WINDOW_WORDS = KW_SRTCP_WINDOW / 64,
 };
 
-_Static_assert(sizeof(struct stream) == 192, "three cache lines");
+/* What every packet of a stream needs. */
+struct stream {
+    uint32_t ssrc;
+    uint32_t flags;   /* 0: this place is free */
+    uint64_t highest; /* index: roll-over counter and sequence number */
+    uint64_t recent;  /* window.h */
+};
+
+struct history {
+    _Alignas(64) uint64_t first; /* first accepted index: older ones were never counted as lost */
+    uint64_t rtcp_highest;
+    uint64_t rtcp_recent;
+    uint64_t rtcp_older[KW_RTCP_WINDOW_WORDS];
+    _Alignas(64) uint64_t older[KW_WINDOW_WORDS];
+};
 
 struct kw_srtp {
-    _Alignas(64) const struct kw_gcm *gcm; /* NULL: AES_CM */
-    uint8_t salt[16];                      /* padded with zeros */
-    uint8_t tag_len;
-    uint8_t stream_count;
-    uint8_t stream_max;
-    uint8_t hint; /* stream of the last packet */
-    uint8_t trial_budget;
-    uint8_t trial_turn;
-    bool for_sending : 1;
-    bool cryptex : 1;
-    bool near_limit : 1;
-    bool roc_continues : 1;
-    struct kw_srtp_counters counters; /* its four packet counters share this line */
-
+    _Alignas(64) struct kw_srtp_counters counters; /* packets and bytes are filled in when asked */
     struct kw_crypto *crypto;
     struct kw_packet_key *cm; /* AES_CM: the provider's contexts for SRTP and SRTCP */
     struct kw_packet_key *rtcp_cm;
+    uint64_t rtcp_bytes;
+    uint8_t rtcp_salt[14];
+    uint8_t stream_count;
+    uint8_t trial_budget;
+    uint8_t trial_turn;
+    bool near_limit;
+    bool for_sending;
+    bool roc_continues;
+    struct kw_gcm_key rtcp_key;
 
     struct kw_gcm_key key;
-    struct kw_gcm_key rtcp_key;
-    uint8_t rtcp_salt[16];
-
+    const struct kw_gcm *gcm; /* NULL: AES_CM */
+    uint8_t salt[14];
+    uint8_t stream_max; /* here, because it says where the histories begin */
+    uint8_t hint : 6;   /* stream of the last packet */
+    bool cryptex : 1;
+    bool budget_spent : 1; /* trial_budget is not full */
+    uint64_t packets;
+    uint64_t bytes; /* of SRTP */
     struct stream streams[];
+    /* Behind stream_max of them, at the next cache line: struct history[stream_max]. */
 };
 
-_Static_assert(offsetof(struct kw_srtp, counters) == 32, "the packet counters share line 0");
-_Static_assert(offsetof(struct kw_srtp, key) == 192, "the key begins with line 3");
-_Static_assert(KW_SRTP_SSRC_MAX <= UINT8_MAX, "streams are counted in a byte");
+_Static_assert(offsetof(struct kw_srtp, key) % 64 == 0, "seven whole lines");
+_Static_assert(offsetof(struct kw_srtp, streams) ==
+                   offsetof(struct kw_srtp, gcm) + 64 - sizeof(struct stream),
+               "the first stream ends the seventh line");
+_Static_assert(KW_SRTP_SSRC_MAX <= 1 << 6, "hint has 6 bits");
+
+/* Bytes up to the histories. */
+static inline size_t streams_end(size_t stream_max)
+{
+    size_t end = offsetof(struct kw_srtp, streams) + stream_max * sizeof(struct stream);
+
+    return (end + 63) / 64 * 64;
+}
+
+static inline struct history *history_of(struct kw_srtp *srtp, const struct stream *stream)
+{
+    void *histories = (uint8_t *)srtp + streams_end(srtp->stream_max);
+
+    return (struct history *)histories + (stream - srtp->streams);
+}
+
+static inline size_t tag_len_of(const struct kw_srtp *srtp)
+{
+    return srtp->gcm != NULL ? KW_TAG_LEN : 10;
+}
 
 static inline uint16_t get_u16(const uint8_t *at)
 {
@@ -111,26 +145,28 @@ static inline void put_u64(uint8_t *at, uint64_t value)
  * 00 00 || 31 bits), XOR salt, then a block counter of 32 bits. RFC 3711, section 4.1.1: the same
  * two bytes further right and 16 bits of block counter.
  */
-static inline void iv_make(const uint8_t salt[16], bool cm, uint32_t ssrc, uint64_t index,
+static inline void iv_make(const uint8_t salt[14], bool cm, uint32_t ssrc, uint64_t index,
                            uint8_t iv[16])
 {
+    uint64_t salt_low = (uint64_t)get_u32(salt + 8) << 32 | (uint64_t)get_u16(salt + 12) << 16;
     uint64_t high = cm ? ssrc : (uint64_t)ssrc << 16 | index >> 32;
     uint64_t low = cm ? index << 16 : index << 32;
 
     put_u64(iv, get_u64(salt) ^ high);
-    put_u64(iv + 8, get_u64(salt + 8) ^ low);
+    put_u64(iv + 8, salt_low ^ low);
 }
 
 /* The stream of this SSRC, or NULL. */
 static inline struct stream *stream_find(struct kw_srtp *srtp, uint32_t ssrc)
 {
     struct stream *streams = srtp->streams;
+    struct stream *likely = &streams[srtp->hint];
 
-    if (srtp->hint < srtp->stream_count && streams[srtp->hint].ssrc == ssrc)
-        return &streams[srtp->hint];
+    if (likely->ssrc == ssrc && likely->flags != 0)
+        return likely;
     for (uint8_t i = 0; i < srtp->stream_count; i++) {
         if (streams[i].ssrc == ssrc) {
-            srtp->hint = i;
+            srtp->hint = (uint8_t)(i & 63u);
             return &streams[i];
         }
     }
@@ -166,13 +202,6 @@ enum kw_srtp_label {
 /* Writes dst_len (at most 32) bytes of session key material. */
 enum kw_status kw_srtp_derive(struct kw_crypto *crypto, const struct kw_srtp_master *master,
                               enum kw_srtp_label label, uint8_t *dst, size_t dst_len);
-
-/* Counts a packet that was accepted, or one that was not. */
-static inline void count_accepted(struct kw_srtp *srtp, uint64_t *counter, size_t len)
-{
-    ++*counter;
-    srtp->counters.bytes += len;
-}
 
 static inline enum kw_verdict count_dropped(struct kw_srtp *srtp, enum kw_verdict verdict)
 {

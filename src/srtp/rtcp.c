@@ -23,19 +23,27 @@ static bool is_settled(const struct stream *stream)
     return stream != NULL && (stream->flags & KW_STREAM_RTCP) != 0;
 }
 
-static void accept_index(struct kw_srtp *srtp, uint32_t ssrc, struct stream *stream, uint64_t index)
+/* Moves the state; the packet is authentic. len: with tag and word. */
+static void accept_packet(struct kw_srtp *srtp, uint32_t ssrc, struct stream *stream,
+                          uint64_t index, size_t len)
 {
+    struct history *history;
+
     if (stream == NULL)
         stream = kw_srtp_stream_add(srtp, ssrc);
     KW_ASSERT(stream != NULL); /* there was room */
+    history = history_of(srtp, stream);
     if (is_settled(stream))
-        stream->rtcp_highest =
-            window_note(stream->rtcp_seen, KW_SRTCP_WINDOW, stream->rtcp_highest, index);
+        window_note(&history->rtcp_recent, history->rtcp_older, KW_RTCP_WINDOW_WORDS,
+                    &history->rtcp_highest, index);
     else
-        stream->rtcp_highest = window_start(stream->rtcp_seen, KW_SRTCP_WINDOW, index);
+        window_start(&history->rtcp_recent, history->rtcp_older, KW_RTCP_WINDOW_WORDS,
+                     &history->rtcp_highest, index);
     stream->flags |= KW_STREAM_RTCP;
     if (index >= KW_SRTCP_INDEX_NEAR)
         srtp->near_limit = true;
+    srtp->counters.rtcp_packets++;
+    srtp->rtcp_bytes += len;
 }
 
 static enum kw_verdict check_header(const uint8_t *packet, size_t len, size_t overhead)
@@ -111,7 +119,7 @@ static enum kw_verdict protect(struct kw_srtp *srtp, uint8_t *packet, size_t *le
     /* RFC 3711, section 3.4: the index "MUST be set to zero before the first SRTCP packet is sent,
      * and MUST be incremented by one, modulo 2^31, after each". We stop instead of wrapping. */
     if (is_settled(stream))
-        index = stream->rtcp_highest + 1;
+        index = history_of(srtp, stream)->rtcp_highest + 1;
     if (index >= KW_SRTCP_INDEX_END)
         return KW_DROP_EXPIRED;
 
@@ -122,9 +130,8 @@ static enum kw_verdict protect(struct kw_srtp *srtp, uint8_t *packet, size_t *le
         kw_wipe(packet, *len);
         return verdict;
     }
-    *len += (size_t)srtp->tag_len + WORD;
-    accept_index(srtp, ssrc, stream, index);
-    count_accepted(srtp, &srtp->counters.rtcp_packets, *len);
+    *len += tag_len_of(srtp) + WORD;
+    accept_packet(srtp, ssrc, stream, index, *len);
     return KW_ACCEPT;
 }
 
@@ -193,7 +200,7 @@ static enum kw_verdict open_cm(struct kw_srtp *srtp, uint8_t *packet, size_t len
 
 enum kw_verdict kw_srtcp_open(struct kw_srtp *srtp, uint8_t *packet, size_t *len)
 {
-    size_t overhead = (size_t)srtp->tag_len + WORD, body_end;
+    size_t overhead = tag_len_of(srtp) + WORD, body_end;
     struct stream *stream;
     enum kw_verdict verdict;
     uint32_t ssrc, word;
@@ -213,7 +220,10 @@ enum kw_verdict kw_srtcp_open(struct kw_srtp *srtp, uint8_t *packet, size_t *len
     if (stream == NULL && !kw_srtp_has_room(srtp))
         return KW_DROP_LIMIT;
     if (is_settled(stream)) {
-        verdict = window_check(stream->rtcp_seen, KW_SRTCP_WINDOW, stream->rtcp_highest, index);
+        const struct history *history = history_of(srtp, stream);
+
+        verdict = window_check(history->rtcp_recent, history->rtcp_older, KW_RTCP_WINDOW_WORDS,
+                               history->rtcp_highest, index);
         if (verdict != KW_ACCEPT)
             return verdict;
     }
@@ -227,8 +237,7 @@ enum kw_verdict kw_srtcp_open(struct kw_srtp *srtp, uint8_t *packet, size_t *len
     if (verdict != KW_ACCEPT)
         return verdict;
 
-    accept_index(srtp, ssrc, stream, index);
-    count_accepted(srtp, &srtp->counters.rtcp_packets, *len);
+    accept_packet(srtp, ssrc, stream, index, *len);
     *len = body_end;
     return KW_ACCEPT;
 }

@@ -76,22 +76,48 @@ static struct kw_packet packet_view(uint8_t *packet, size_t len, const struct rt
     };
 }
 
-static void accept_index(struct kw_srtp *srtp, struct stream *stream, uint64_t index)
+static enum kw_verdict check_replay(struct kw_srtp *srtp, const struct stream *stream,
+                                    uint64_t index)
+{
+    return window_check(stream->recent, history_of(srtp, stream)->older, KW_WINDOW_WORDS,
+                        stream->highest, index);
+}
+
+static void start_stream(struct kw_srtp *srtp, struct stream *stream, uint64_t index)
+{
+    struct history *history = history_of(srtp, stream);
+
+    stream->flags = (stream->flags | KW_STREAM_RTP) & ~(uint32_t)KW_STREAM_CARRIED;
+    history->first = index;
+    window_start(&stream->recent, history->older, KW_WINDOW_WORDS, &stream->highest, index);
+}
+
+static void count_gap(struct kw_srtp *srtp, const struct stream *stream, uint64_t index)
+{
+    if (index > stream->highest)
+        srtp->counters.lost += index - stream->highest - 1;
+    else if (index > history_of(srtp, stream)->first && srtp->counters.lost > 0)
+        srtp->counters.lost--;
+}
+
+/* Moves the state; the packet is authentic. len: with its tag. */
+static void accept_packet(struct kw_srtp *srtp, struct stream *stream, uint64_t index, size_t len)
 {
     KW_ASSERT(stream != NULL); /* there was room */
     if (!is_settled(stream)) {
-        stream->flags = (stream->flags | KW_STREAM_RTP) & ~(uint32_t)KW_STREAM_CARRIED;
-        stream->first = index;
-        stream->highest = window_start(stream->seen, KW_SRTP_WINDOW, index);
+        start_stream(srtp, stream, index);
     } else {
-        if (index > stream->highest)
-            srtp->counters.lost += index - stream->highest - 1;
-        else if (index > stream->first && srtp->counters.lost > 0)
-            srtp->counters.lost--;
-        stream->highest = window_note(stream->seen, KW_SRTP_WINDOW, stream->highest, index);
+        if (index != stream->highest + 1)
+            count_gap(srtp, stream, index);
+        window_note(&stream->recent, history_of(srtp, stream)->older, KW_WINDOW_WORDS,
+                    &stream->highest, index);
     }
     if (index >= KW_SRTP_INDEX_NEAR)
         srtp->near_limit = true;
+    if (srtp->budget_spent && ++srtp->trial_budget >= KW_SRTP_TRIAL_BUDGET)
+        srtp->budget_spent = false;
+    srtp->packets++;
+    srtp->bytes += len;
 }
 
 static enum kw_verdict seal_cm(struct kw_srtp *srtp, uint8_t *packet, size_t len,
@@ -147,7 +173,7 @@ static enum kw_verdict protect(struct kw_srtp *srtp, uint8_t *packet, size_t *le
                 ? header.seq
                 : index_guess(stream->highest, header.seq);
     if (is_settled(stream)) {
-        verdict = window_check(stream->seen, KW_SRTP_WINDOW, stream->highest, index);
+        verdict = check_replay(srtp, stream, index);
         if (verdict != KW_ACCEPT)
             return verdict;
     }
@@ -163,11 +189,10 @@ static enum kw_verdict protect(struct kw_srtp *srtp, uint8_t *packet, size_t *le
         return verdict;
     }
 
-    *len += srtp->tag_len;
+    *len += tag_len_of(srtp);
     if (stream == NULL)
         stream = kw_srtp_stream_add(srtp, header.ssrc);
-    accept_index(srtp, stream, index);
-    count_accepted(srtp, &srtp->counters.packets, *len);
+    accept_packet(srtp, stream, index, *len);
     return KW_ACCEPT;
 }
 
@@ -288,8 +313,10 @@ static enum kw_verdict find_index(const struct opening *in, const struct stream 
     }
     for (size_t i = 0; i < count && verdict == KW_DROP_FORGED; i++) {
         verdict = try_index(in, guesses[i], VERIFY_ONLY);
-        if (verdict == KW_DROP_FORGED && srtp->trial_budget > 0)
+        if (verdict == KW_DROP_FORGED && srtp->trial_budget > 0) {
             srtp->trial_budget--;
+            srtp->budget_spent = true;
+        }
         *ret = guesses[i];
     }
     return verdict;
@@ -311,7 +338,7 @@ static enum kw_verdict open_unsettled(const struct opening *in, struct stream *s
 
     if (stream == NULL)
         stream = kw_srtp_stream_add(srtp, in->header.ssrc);
-    accept_index(srtp, stream, index);
+    accept_packet(srtp, stream, index, in->len + tag_len_of(srtp));
     return KW_ACCEPT;
 }
 
@@ -320,14 +347,14 @@ static enum kw_verdict open_settled(const struct opening *in, struct stream *str
     uint64_t index = index_guess(stream->highest, in->header.seq);
     enum kw_verdict verdict;
 
-    verdict = window_check(stream->seen, KW_SRTP_WINDOW, stream->highest, index);
+    verdict = check_replay(in->srtp, stream, index);
     if (verdict != KW_ACCEPT)
         return verdict;
     if (index >= KW_SRTP_INDEX_END)
         return KW_DROP_EXPIRED;
     verdict = try_index(in, index, keep ? VERIFY_THEN_OPEN : OPEN_FUSED);
     if (verdict == KW_ACCEPT)
-        accept_index(in->srtp, stream, index);
+        accept_packet(in->srtp, stream, index, in->len + tag_len_of(in->srtp));
     return verdict;
 }
 
@@ -337,11 +364,11 @@ enum kw_verdict kw_srtp_open(struct kw_srtp *srtp, uint8_t *packet, size_t *len,
     struct stream *stream;
     enum kw_verdict verdict;
 
-    if (*len < srtp->tag_len)
+    if (*len < tag_len_of(srtp))
         return KW_DROP_TRUNCATED;
     if (*len > KW_SRTP_PACKET_MAX)
         return KW_DROP_LIMIT;
-    in.len = *len - srtp->tag_len;
+    in.len = *len - tag_len_of(srtp);
     verdict = rtp_header_parse(packet, in.len, &in.header);
     if (verdict != KW_ACCEPT)
         return verdict;
@@ -356,9 +383,6 @@ enum kw_verdict kw_srtp_open(struct kw_srtp *srtp, uint8_t *packet, size_t *len,
         put_ext_profile(packet, &in.header,
                         in.header.ext_profile == KW_CRYPTEX_ONE_BYTE ? KW_EXT_ONE_BYTE
                                                                      : KW_EXT_TWO_BYTE);
-    if (srtp->trial_budget < KW_SRTP_TRIAL_BUDGET)
-        srtp->trial_budget++;
-    count_accepted(srtp, &srtp->counters.packets, *len);
     *len = in.len;
     return KW_ACCEPT;
 }

@@ -30,8 +30,10 @@ struct stream *kw_srtp_stream_add(struct kw_srtp *srtp, uint32_t ssrc)
         stream = &srtp->streams[srtp->stream_count++];
     else
         stream = idle_stream(srtp);
-    if (stream != NULL)
-        *stream = (struct stream){.ssrc = ssrc};
+    if (stream == NULL)
+        return NULL;
+    *stream = (struct stream){.ssrc = ssrc};
+    *history_of(srtp, stream) = (struct history){0};
     return stream;
 }
 
@@ -58,6 +60,10 @@ void kw_srtp_carry(struct kw_srtp *to, const struct kw_srtp *from, bool roc_cont
 
 const struct kw_srtp_counters *kw_srtp_counters(const struct kw_srtp *srtp)
 {
+    struct kw_srtp *own = (struct kw_srtp *)(uintptr_t)srtp;
+
+    own->counters.packets = srtp->packets;
+    own->counters.bytes = srtp->bytes + srtp->rtcp_bytes;
     return &srtp->counters;
 }
 

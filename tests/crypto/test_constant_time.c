@@ -20,14 +20,6 @@ static unsigned long errors(void)
     return VALGRIND_COUNT_ERRORS;
 }
 
-static void needs_valgrind(void)
-{
-    if (!RUNNING_ON_VALGRIND) {
-        print_message("# skipped: not under valgrind\n");
-        skip();
-    }
-}
-
 static void controls_are_reported(void **state)
 {
     static const uint8_t table[256] = {1};
@@ -36,7 +28,6 @@ static void controls_are_reported(void **state)
     unsigned long before;
 
     (void)state;
-    needs_valgrind();
     SECRET(secret);
     before = errors();
     if (secret[0] & 1)
@@ -55,7 +46,6 @@ static void taint_arrives(void **state)
     static struct kw_mlkem768_key key;
 
     (void)state;
-    needs_valgrind();
     kw_mlkem768_keygen(seed, &key, ek);
     SECRET(message);
     assert_true(kw_mlkem768_encaps(ek, message, ct, secret));
@@ -67,7 +57,6 @@ static void taint_arrives(void **state)
 static void mlkem_keeps_its_secrets(void **state)
 {
     (void)state;
-    needs_valgrind();
     for (int round = 0; round < 3; round++) {
         uint8_t seed[KW_MLKEM768_SEED_LEN], message[32], a[32], b[32], c[32];
         static uint8_t ek[KW_MLKEM768_EK_LEN], ct[KW_MLKEM768_CT_LEN];
@@ -107,7 +96,6 @@ static void comparison_keeps_its_secrets(void **state)
     bool equal;
 
     (void)state;
-    needs_valgrind();
     SECRET(a);
     SECRET(b);
     equal = kw_ct_equal(a, b, sizeof a);
@@ -125,5 +113,9 @@ int main(void)
         cmocka_unit_test(comparison_keeps_its_secrets),
     };
 
+    if (!RUNNING_ON_VALGRIND) {
+        (void)printf("1..0 # SKIP not under valgrind\n");
+        return 0;
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -147,5 +147,9 @@ int main(void)
         cmocka_unit_test(mlkem_encaps),
     };
 
+    if (!have_vectors()) {
+        (void)printf("1..0 # SKIP ../shared/vectors is not beside the repository\n");
+        return 0;
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

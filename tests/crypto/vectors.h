@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Bytes of a hexadecimal text; blanks are skipped. Fails the test when they do not fit. */
 static inline size_t from_hex(const char *text, uint8_t *dst, size_t dst_size)
@@ -32,22 +33,32 @@ static inline size_t from_hex(const char *text, uint8_t *dst, size_t dst_size)
     return digits / 2;
 }
 
-/* A file of Wycheproof, from KW_VECTORS or the folder given to the build; skips the test without
- * it. */
-static inline json_t *open_vectors(const char *name)
+static inline void vectors_path(const char *name, char path[512])
 {
     const char *folder = getenv("KW_VECTORS");
+
+    (void)snprintf(path, 512, "%s/wycheproof/%s", folder != NULL ? folder : KW_VECTORS_FOLDER,
+                   name);
+}
+
+/* Whether the folder is there: KW_VECTORS, or the one given to the build. */
+static inline bool have_vectors(void)
+{
+    char path[512];
+
+    vectors_path("", path);
+    return access(path, R_OK) == 0;
+}
+
+static inline json_t *open_vectors(const char *name)
+{
     char path[512];
     json_error_t error;
     json_t *root;
 
-    (void)snprintf(path, sizeof path, "%s/wycheproof/%s",
-                   folder != NULL ? folder : KW_VECTORS_FOLDER, name);
+    vectors_path(name, path);
     root = json_load_file(path, 0, &error);
-    if (root == NULL) {
-        print_message("# skipped: %s is not here\n", path);
-        skip();
-    }
+    CHECK(root != NULL, "%s: %s", path, error.text);
     return root;
 }
 

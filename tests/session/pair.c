@@ -138,14 +138,14 @@ static void drain_events(struct pair *pair, struct pair_end *end)
         if (event.type == KW_SESSION_EVENT_SWITCHED) {
             end->is_up = true;
             end->last_switch = pair->now;
-            pair->busy_until = pair->now + KW_MS(2500);
+            pair->busy_until = pair->now + KW_S(5);
         }
         if (event.type == KW_SESSION_EVENT_CLOSED) {
             end->has_ended = true;
             end->last_end = event;
         }
         if (event.type == KW_SESSION_EVENT_DUE && !end->is_lazy) {
-            pair->busy_until = pair->now + KW_MS(2500);
+            pair->busy_until = pair->now + KW_S(5);
             (void)!pair_prepare(pair, end);
         }
         if (end->on_event != NULL)

@@ -200,7 +200,7 @@ static inline void random_bytes(uint64_t *state, uint8_t *dst, size_t len)
 }
 
 /* Hex digits, blanks ignored; returns the number of bytes. */
-static inline size_t from_hex(const char *hex, uint8_t *dst)
+static inline size_t hex_bytes(const char *hex, uint8_t *dst)
 {
     size_t digits = 0;
 

@@ -13,8 +13,10 @@ static void window_equals_its_model(void **state)
 
     (void)state;
     for (size_t size = 128; size <= 1024; size *= 8) {
-        uint64_t seen[16] = {0}, highest = window_start(seen, size, 5);
+        uint64_t older[16], recent, highest;
+        size_t words = size / 64;
 
+        window_start(&recent, older, words, &highest, 5);
         memset(known, 0, sizeof known);
         known[5] = true;
         for (size_t i = 0; i < 200000 && highest < SPAN; i++) {
@@ -26,10 +28,10 @@ static void window_equals_its_model(void **state)
 
             if (index <= highest && highest - index >= size)
                 expected = KW_DROP_OLD;
-            CHECK(window_check(seen, size, highest, index) == expected,
+            CHECK(window_check(recent, older, words, highest, index) == expected,
                   "size %zu: index %" PRIu64 ", highest %" PRIu64, size, index, highest);
             if (expected == KW_ACCEPT && r >> 60 < 12) {
-                highest = window_note(seen, size, highest, index);
+                window_note(&recent, older, words, &highest, index);
                 known[index] = true;
             }
         }
@@ -119,7 +121,7 @@ static void malformed_packets_are_named(void **state)
         struct packet packet = {0};
         uint64_t before = kw_srtp_counters(pair.receive)->verdicts[rows[i].verdict];
 
-        packet.len = from_hex(rows[i].hex, packet.bytes) + rows[i].pad;
+        packet.len = hex_bytes(rows[i].hex, packet.bytes) + rows[i].pad;
         CHECK(unprotect(pair.receive, &packet) == rows[i].verdict, "%s", rows[i].why);
         CHECK(kw_srtp_counters(pair.receive)->verdicts[rows[i].verdict] == before + 1,
               "%s: counted", rows[i].why);
@@ -329,11 +331,11 @@ static void limits_are_signalled_before_they_are_reached(void **state)
     assert_int_equal(protect(pair.send, &packet), KW_DROP_EXPIRED);
 
     pair.send->near_limit = false;
-    pair.send->streams[0].rtcp_highest = KW_SRTCP_INDEX_NEAR - 1;
+    history_of(pair.send, pair.send->streams)->rtcp_highest = KW_SRTCP_INDEX_NEAR - 1;
     packet = rtcp_packet(1, 10);
     assert_int_equal(protect(pair.send, &packet), KW_ACCEPT);
     assert_true(kw_srtp_near_limit(pair.send));
-    pair.send->streams[0].rtcp_highest = KW_SRTCP_INDEX_END - 2;
+    history_of(pair.send, pair.send->streams)->rtcp_highest = KW_SRTCP_INDEX_END - 2;
     packet = rtcp_packet(1, 10);
     assert_int_equal(protect(pair.send, &packet), KW_ACCEPT);
     packet = rtcp_packet(1, 10);

@@ -10,8 +10,8 @@ static struct kw_srtp_master master_of(enum kw_srtp_profile profile, const char 
 {
     struct kw_srtp_master master = {.profile = profile};
 
-    master.key_len = (uint8_t)from_hex(key, master.key);
-    master.salt_len = (uint8_t)from_hex(salt, master.salt);
+    master.key_len = (uint8_t)hex_bytes(key, master.key);
+    master.salt_len = (uint8_t)hex_bytes(salt, master.salt);
     return master;
 }
 
@@ -50,7 +50,7 @@ static void key_derivation(void **state)
         struct kw_srtp_master master =
             master_of(KW_SRTP_AES128_CM_SHA1_80, rows[i].key, rows[i].salt);
         uint8_t expected[96], derived[96];
-        size_t len = from_hex(rows[i].expected, expected);
+        size_t len = hex_bytes(rows[i].expected, expected);
 
         assert_int_equal(kw_srtp_derive(test_crypto(), &master, rows[i].label, derived, len),
                          KW_OK);
@@ -72,9 +72,9 @@ static void give_session_key(struct kw_srtp *srtp)
 {
     uint8_t key[32];
 
-    (void)from_hex(RFC7714_KEY, key);
+    (void)hex_bytes(RFC7714_KEY, key);
     memset(srtp->salt, 0, sizeof srtp->salt);
-    (void)from_hex(RFC7714_SALT, srtp->salt);
+    (void)hex_bytes(RFC7714_SALT, srtp->salt);
     memcpy(srtp->rtcp_salt, srtp->salt, sizeof srtp->salt);
     srtp->gcm->deinit(&srtp->key);
     srtp->gcm->deinit(&srtp->rtcp_key);
@@ -109,8 +109,8 @@ static void rfc7714_section_16_srtp(void **state)
         struct packet packet = {0}, plain = {0}, expected = {0};
 
         rfc7714_pair(&pair, rows[i].profile);
-        plain.len = from_hex(RFC7714_RTP, plain.bytes);
-        expected.len = from_hex(rows[i].expected, expected.bytes);
+        plain.len = hex_bytes(RFC7714_RTP, plain.bytes);
+        expected.len = hex_bytes(rows[i].expected, expected.bytes);
         packet = plain;
         /* Its payload type, 64, is one that RFC 5761 later gave to RTCP: so no demultiplexing. */
         assert_int_equal(kw_srtp_protect(pair.send, packet.bytes, &packet.len, sizeof packet.bytes),
@@ -136,10 +136,10 @@ static void rfc7714_section_16_tagging_only(void **state)
         struct packet packet = {0};
         struct kw_packet view = {.aad = packet.bytes, .tag = tag};
 
-        (void)from_hex(RFC7714_KEY, cipher_key);
-        (void)from_hex(RFC7714_SALT, salt);
-        (void)from_hex(tags[i], expected);
-        view.aad_len = from_hex(RFC7714_RTP, packet.bytes);
+        (void)hex_bytes(RFC7714_KEY, cipher_key);
+        (void)hex_bytes(RFC7714_SALT, salt);
+        (void)hex_bytes(tags[i], expected);
+        view.aad_len = hex_bytes(RFC7714_RTP, packet.bytes);
         view.body = packet.bytes + view.aad_len;
         iv_make(salt, false, 0x5501a0b2, 0xf17b, view.iv);
         assert_int_equal(gcm->init(&key, test_crypto(), cipher_key, true), KW_OK);
@@ -176,12 +176,12 @@ static void rfc7714_section_17_srtcp(void **state)
         struct packet packet = {0}, plain = {0}, expected = {0}, broken;
 
         rfc7714_pair(&pair, rows[i].profile);
-        plain.len = from_hex(RFC7714_RTCP, plain.bytes);
-        expected.len = from_hex(rows[i].expected, expected.bytes);
+        plain.len = hex_bytes(RFC7714_RTCP, plain.bytes);
+        expected.len = hex_bytes(rows[i].expected, expected.bytes);
         if (i < 2) {
             packet = plain;
-            kw_srtp_stream_add(pair.send, 0x4d617273)->rtcp_highest = 0x5d3;
-            pair.send->streams[0].flags = KW_STREAM_RTCP;
+            kw_srtp_stream_add(pair.send, 0x4d617273)->flags = KW_STREAM_RTCP;
+            history_of(pair.send, pair.send->streams)->rtcp_highest = 0x5d3;
             assert_int_equal(protect(pair.send, &packet), KW_ACCEPT);
             CHECK(same_packet(&packet, &expected), "%s", rows[i].why);
         }
@@ -272,9 +272,9 @@ static void rfc9335_cryptex(void **state)
         struct kw_srtp *receive = cryptex_context(&receive_mem, cm, false);
         struct packet plain = {0}, expected = {0}, packet;
 
-        plain.len = from_hex(cryptex_rows[i / 2].plain, plain.bytes);
+        plain.len = hex_bytes(cryptex_rows[i / 2].plain, plain.bytes);
         expected.len =
-            from_hex(cm ? cryptex_rows[i / 2].cm : cryptex_rows[i / 2].gcm, expected.bytes);
+            hex_bytes(cm ? cryptex_rows[i / 2].cm : cryptex_rows[i / 2].gcm, expected.bytes);
         packet = plain;
         assert_int_equal(protect(send, &packet), KW_ACCEPT);
         CHECK(same_packet(&packet, &expected), "%s, %s", why, cm ? "AES_CM" : "GCM");

@@ -333,7 +333,7 @@ void kw_poly_write1(const struct kw_poly *poly, uint8_t dst[32])
 void kw_poly_read1(const uint8_t src[32], struct kw_poly *ret)
 {
     for (size_t i = 0; i < N; i++) {
-        uint32_t bit = hide(src[i / 8] >> (i % 8) & 1U);
+        uint32_t bit = hide((uint32_t)src[i / 8] >> (i % 8) & 1U);
 
         ret->c[i] = (int16_t)(bit * ((Q + 1) / 2));
     }
