@@ -84,17 +84,18 @@ const char *kw_dtls_end_name(enum kw_dtls_end end)
 }
 
 /* Makes the last record; a failure to do so leaves the peer to its timers. */
-static void prepare_alert(struct kw_dtls *dtls, enum kw_alert alert)
+void kw_dtls_prepare_alert(struct kw_dtls *dtls, uint8_t level, uint8_t description)
 {
     const struct kw_bytes none = {NULL, 0};
-    uint8_t content[ALERT_LEN] = {
-        alert == KW_ALERT_CLOSE_NOTIFY ? ALERT_WARNING : ALERT_FATAL,
-        (uint8_t)alert,
-    };
+    uint8_t content[ALERT_LEN] = {level, description};
     struct kw_bytes view = {content, sizeof content};
     struct kw_writer out = kw_writer_of(dtls->alert, sizeof dtls->alert);
     struct kw_record_keys *keys = kw_dtls_newest_write_keys(dtls);
 
+    /* As long as nothing of a client's last flight has left, its peer reads the handshake epoch. */
+    if (dtls->role == KW_DTLS_CLIENT && dtls->write[0].aead != NULL && dtls->hs != NULL &&
+        dtls->hs->out.count != 0 && dtls->hs->out.is_unsent)
+        keys = &dtls->write[0];
     if (keys == NULL)
         kw_record_write_plain(KW_CONTENT_ALERT, KW_DTLS_1_2, dtls->plain_seq++, none, view, &out);
     else if (kw_record_protect(keys, kw_dtls_cid_out(dtls), KW_CONTENT_ALERT, none, view, &out,
@@ -120,11 +121,13 @@ void kw_dtls_finish(struct kw_dtls *dtls, enum kw_dtls_end end, enum kw_alert al
     if (dtls->state == KW_STATE_CLOSED)
         return;
     if (sent)
-        prepare_alert(dtls, alert);
+        kw_dtls_prepare_alert(dtls, alert == KW_ALERT_CLOSE_NOTIFY ? ALERT_WARNING : ALERT_FATAL,
+                              (uint8_t)alert);
     dtls->state = KW_STATE_CLOSED;
     kw_dtls_drop_secrets(dtls);
     dtls->retransmit_at = dtls->ack_at = dtls->hello_until = KW_NEVER;
-    dtls->give_up_at = dtls->answerable_until = dtls->doom.at = KW_NEVER;
+    dtls->give_up_at = dtls->answerable_until = KW_NEVER;
+    kw_dtls_undoom(dtls);
     dtls->ack_now = dtls->ack_wanted = false;
 
     kw_dtls_event(dtls, KW_DTLS_EVENT_CLOSED, (struct kw_bytes){NULL, 0});
@@ -135,19 +138,49 @@ void kw_dtls_finish(struct kw_dtls *dtls, enum kw_dtls_end end, enum kw_alert al
     last->alert = alert;
 }
 
+static void doom(struct kw_dtls *dtls, enum kw_dtls_end end, enum kw_alert alert, kw_ns alert_at)
+{
+    if (dtls->doom.at != KW_NEVER)
+        return;
+    dtls->doom = (struct kw_doom){
+        .at = dtls->now + KW_DTLS_DOOM_PATIENCE,
+        .alert_at = alert_at,
+        .end = end,
+        .alert = alert,
+    };
+}
+
+void kw_dtls_undoom(struct kw_dtls *dtls)
+{
+    dtls->doom.at = dtls->doom.alert_at = KW_NEVER;
+}
+
+void kw_dtls_tick_doom(struct kw_dtls *dtls)
+{
+    const uint8_t content[ALERT_LEN] = {ALERT_FATAL, (uint8_t)dtls->doom.alert};
+    struct kw_writer out;
+
+    if (dtls->now >= dtls->doom.at) {
+        kw_dtls_finish(dtls, dtls->doom.end, dtls->doom.alert, false);
+        return;
+    }
+    if (dtls->now < dtls->doom.alert_at)
+        return;
+    dtls->doom.alert_at = KW_NEVER;
+    if (!kw_outbox_open(dtls, KW_RECORD_PLAIN_HEADER + ALERT_LEN, &out))
+        return;
+    kw_record_write_plain(KW_CONTENT_ALERT, KW_DTLS_1_2, dtls->plain_seq++,
+                          (struct kw_bytes){NULL, 0}, (struct kw_bytes){content, sizeof content},
+                          &out);
+    kw_outbox_close(dtls, &out);
+}
+
 enum kw_status kw_dtls_fail(struct kw_dtls *dtls, enum kw_dtls_end end, enum kw_alert alert)
 {
-    if (dtls->record_epoch != KW_EPOCH_PLAIN || dtls->fail_fast) {
+    if (dtls->record_epoch != KW_EPOCH_PLAIN || dtls->fail_fast)
         kw_dtls_finish(dtls, end, alert, true);
-        return KW_OK;
-    }
-    if (dtls->doom.at == KW_NEVER) {
-        dtls->doom = (struct kw_doom){
-            .at = dtls->now + KW_DTLS_HELLO_PATIENCE,
-            .end = end,
-            .alert = alert,
-        };
-    }
+    else
+        doom(dtls, end, alert, dtls->now + KW_DTLS_HELLO_PATIENCE);
     return KW_OK;
 }
 
@@ -171,14 +204,7 @@ static void receive_plain_alert(struct kw_dtls *dtls, uint8_t description)
         kw_dtls_finish(dtls, KW_DTLS_END_ALERT_RECEIVED, (enum kw_alert)description, false);
         return;
     }
-    if (dtls->doom.at == KW_NEVER) {
-        dtls->doom = (struct kw_doom){
-            .at = dtls->now + KW_DTLS_HELLO_PATIENCE,
-            .end = KW_DTLS_END_ALERT_RECEIVED,
-            .alert = (enum kw_alert)description,
-            .is_received = true,
-        };
-    }
+    doom(dtls, KW_DTLS_END_ALERT_RECEIVED, (enum kw_alert)description, KW_NEVER);
 }
 
 void kw_dtls_handle_alert(struct kw_dtls *dtls, uint64_t epoch, struct kw_bytes content)
@@ -186,9 +212,8 @@ void kw_dtls_handle_alert(struct kw_dtls *dtls, uint64_t epoch, struct kw_bytes 
     uint8_t level, description;
 
     if (content.len != ALERT_LEN) {
-        if (epoch == KW_EPOCH_PLAIN)
-            dtls->counters[KW_DROP_MALFORMED]++;
-        else
+        dtls->counters[KW_DROP_MALFORMED]++;
+        if (epoch != KW_EPOCH_PLAIN || dtls->fail_fast)
             kw_status_ignore(kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_DECODE_ERROR));
         return;
     }

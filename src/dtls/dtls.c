@@ -79,6 +79,7 @@ static void copy_params(struct kw_dtls *dtls, const struct kw_dtls_params *param
     dtls->first_timeout =
         KW_MIN(KW_MAX(first, KW_DTLS_TIMEOUT_FIRST_MIN), KW_DTLS_TIMEOUT_FIRST_MAX);
     dtls->expiries_max = KW_DTLS_EXPIRIES_MAX;
+    dtls->timeout_max = KW_DTLS_TIMEOUT_MAX;
     dtls->ask_certificate = true;
     dtls->our_scheme = KW_SIG_ECDSA_P256_SHA256;
     dtls->require_cookie = params->require_cookie;
@@ -116,7 +117,8 @@ enum kw_status kw_dtls_init(void *mem, const struct kw_dtls_shared *shared,
     dtls->now = dtls->started_at = now;
     copy_params(dtls, params);
     dtls->retransmit_at = dtls->ack_at = dtls->hello_until = KW_NEVER;
-    dtls->give_up_at = dtls->answerable_until = dtls->doom.at = KW_NEVER;
+    dtls->give_up_at = dtls->answerable_until = KW_NEVER;
+    kw_dtls_undoom(dtls);
     dtls->facts.role = params->role;
     dtls->identity = dtls->crypto->ops->identity_hold(params->identity);
     if (params->role == KW_DTLS_CLIENT) {
@@ -190,7 +192,7 @@ static bool cid_fits(const struct kw_dtls *dtls, const struct kw_record *record)
            (expected == 0 || memcmp(record->cid.data, dtls->own_cid, expected) == 0);
 }
 
-static void note_ack(struct kw_dtls *dtls, uint64_t epoch, uint64_t seq)
+static void note_ack(struct kw_dtls *dtls, uint64_t epoch, uint64_t seq, bool is_13)
 {
     /* Of a server's records in the clear the ServerHello is worth an ACK, which then goes out
      * protected; of a client's, the hello that follows a retry. */
@@ -198,7 +200,16 @@ static void note_ack(struct kw_dtls *dtls, uint64_t epoch, uint64_t seq)
         (dtls->state != KW_STATE_WAIT_CLIENT_HELLO || dtls->hs == NULL || !dtls->hs->was_retried))
         return;
     kw_ack_list_add(&dtls->acks, kw_record_number(epoch, seq));
-    dtls->ack_wanted = true;
+    /* The hello that settles the version is named by an ACK, but does not ask for one. */
+    dtls->ack_wanted |= is_13;
+}
+
+/* What makes no sense is fatal when it was authenticated; in the clear it is nobody's word. */
+static enum kw_status make_no_sense(struct kw_dtls *dtls, uint64_t epoch, enum kw_alert alert)
+{
+    if (epoch == KW_EPOCH_PLAIN && !dtls->fail_fast)
+        return KW_OK;
+    return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, alert);
 }
 
 static enum kw_status handle_handshake(struct kw_dtls *dtls, uint64_t epoch, uint64_t seq,
@@ -206,8 +217,10 @@ static enum kw_status handle_handshake(struct kw_dtls *dtls, uint64_t epoch, uin
 {
     struct kw_reader in = kw_reader_of_bytes(content);
     struct kw_fragment fragment;
-    bool is_kept = true;
+    bool is_kept = true, is_13 = dtls->version == KW_DTLS_1_3;
     enum kw_status status = KW_OK;
+
+    dtls->has_answered = false;
 
     /* RFC 8446, section 5.1: "Implementations MUST NOT send zero-length fragments of Handshake
      * types". */
@@ -229,16 +242,13 @@ static enum kw_status handle_handshake(struct kw_dtls *dtls, uint64_t epoch, uin
             continue;
         is_kept = false;
         /* A peer that proved who it is must not contradict itself. */
-        if (epoch != KW_EPOCH_PLAIN &&
-            (verdict == KW_DROP_TRUNCATED || verdict == KW_DROP_MALFORMED))
-            return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT,
-                                verdict == KW_DROP_TRUNCATED ? KW_ALERT_DECODE_ERROR
-                                                             : KW_ALERT_ILLEGAL_PARAMETER);
-        if (epoch != KW_EPOCH_PLAIN && fragment.message_len > KW_DTLS_MESSAGE_MAX)
-            return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_ILLEGAL_PARAMETER);
+        if (verdict == KW_DROP_TRUNCATED)
+            return make_no_sense(dtls, epoch, KW_ALERT_DECODE_ERROR);
+        if (verdict == KW_DROP_MALFORMED || fragment.message_len > KW_DTLS_MESSAGE_MAX)
+            return make_no_sense(dtls, epoch, KW_ALERT_ILLEGAL_PARAMETER);
     }
-    if (status == KW_OK && is_kept && dtls->state != KW_STATE_CLOSED)
-        note_ack(dtls, epoch, seq);
+    if (status == KW_OK && is_kept && !dtls->has_answered && dtls->state != KW_STATE_CLOSED)
+        note_ack(dtls, epoch, seq, is_13);
     return status;
 }
 
@@ -256,9 +266,14 @@ static enum kw_status handle_protected(struct kw_dtls *dtls, uint64_t epoch,
         return KW_OK;
     case KW_CONTENT_DATA:
         /* Application data has an epoch of its own; the handshake's is not it. */
-        if (dtls->state != KW_STATE_CONNECTED ||
-            (dtls->version == KW_DTLS_1_3 && epoch < KW_EPOCH_DATA))
+        if (dtls->version == KW_DTLS_1_3 &&
+            (dtls->state != KW_STATE_CONNECTED || epoch < KW_EPOCH_DATA))
             break;
+        /* In 1.2 it has the epoch of the Finished that it may have overtaken. */
+        if (dtls->state != KW_STATE_CONNECTED) {
+            dtls->counters[KW_DROP_UNEXPECTED]++;
+            return KW_OK;
+        }
         dtls->counters[KW_ACCEPT]++;
         if (content.len != 0)
             kw_dtls_event(dtls, KW_DTLS_EVENT_DATA, content);
@@ -288,6 +303,8 @@ static enum kw_status receive_protected(struct kw_dtls *dtls, const struct kw_re
 
     if (record->is_unified && !cid_fits(dtls, record)) {
         verdict = KW_DROP_FOREIGN;
+    } else if (record->body.len > KW_RECORD_BODY_MAX) {
+        verdict = KW_DROP_MALFORMED;
     } else if (keys != NULL) {
         epoch = keys->epoch;
         status = kw_record_unprotect(keys, record, body, false, &opened, &verdict);
@@ -327,13 +344,19 @@ static enum kw_status receive_plain(struct kw_dtls *dtls, const struct kw_record
     case KW_CONTENT_ACK:
         /* Anybody could say that a hello has arrived. It is sent again until it is answered. */
         if (!dtls->fail_fast || dtls->version != KW_DTLS_1_3 ||
-            kw_dtls_newest_write_keys(dtls) != NULL)
+            (dtls->hs != NULL && dtls->hs->is_authenticated))
             break;
         kw_dtls_handle_ack(dtls, KW_EPOCH_PLAIN, record->body);
         return KW_OK;
-    case KW_CONTENT_CCS:
-    case KW_CONTENT_NONE:
     case KW_CONTENT_DATA:
+        dtls->counters[KW_DROP_UNEXPECTED]++;
+        return make_no_sense(dtls, KW_EPOCH_PLAIN, KW_ALERT_UNEXPECTED_MESSAGE);
+    case KW_CONTENT_CCS:
+        if (record->body.len == 1 && record->body.data[0] == 1)
+            break;
+        dtls->counters[KW_DROP_MALFORMED]++;
+        return make_no_sense(dtls, KW_EPOCH_PLAIN, KW_ALERT_ILLEGAL_PARAMETER);
+    case KW_CONTENT_NONE:
         break;
     }
     dtls->counters[KW_DROP_UNEXPECTED]++;
@@ -431,13 +454,35 @@ kw_ns kw_dtls_deadline(const struct kw_dtls *dtls)
 {
     kw_ns first = KW_NEVER;
     const kw_ns timers[] = {
-        dtls->retransmit_at, dtls->ack_at,  dtls->hello_until,
-        dtls->give_up_at,    dtls->doom.at, dtls->answerable_until,
+        dtls->retransmit_at, dtls->ack_at,           dtls->hello_until,   dtls->give_up_at,
+        dtls->doom.at,       dtls->answerable_until, dtls->doom.alert_at,
     };
 
     for (size_t i = 0; i < KW_ARRAY_LEN(timers); i++)
         first = KW_MIN(first, timers[i]);
     return first;
+}
+
+/*
+ * Two answers to the second hello did not come, or could not be read: perhaps the retry was meant
+ * for a hello that a stranger had a part in. The first one, sent again, brings the right one.
+ */
+static void doubt_retry(struct kw_dtls *dtls)
+{
+    if (dtls->role == KW_DTLS_CLIENT && dtls->hs->was_retried && !dtls->hs->is_authenticated &&
+        !dtls->fail_fast && dtls->expiries >= 2 && dtls->state != KW_STATE_CONNECTED)
+        kw_flight_unack(&dtls->hs->out, 0);
+}
+
+/* All read keys but the newest. */
+static void forget_old_epochs(struct kw_dtls *dtls)
+{
+    uint64_t newest = kw_dtls_newest_read_epoch(dtls);
+
+    for (size_t i = 0; i < KW_ARRAY_LEN(dtls->read); i++) {
+        if (dtls->read[i].epoch != newest)
+            kw_record_keys_wipe(&dtls->read[i]);
+    }
 }
 
 static void tick_retransmit(struct kw_dtls *dtls)
@@ -447,6 +492,7 @@ static void tick_retransmit(struct kw_dtls *dtls)
         return;
     }
     kw_dtls_arm_retransmit(dtls);
+    doubt_retry(dtls);
     if (!dtls->hs->out.is_sending) {
         dtls->facts.retransmissions++;
         kw_flight_send(&dtls->hs->out);
@@ -457,10 +503,9 @@ enum kw_status kw_dtls_tick(struct kw_dtls *dtls, kw_ns now)
 {
     stamp(dtls, now);
     dtls->record_epoch = KW_EPOCH_PLAIN;
-    if (now >= dtls->doom.at) {
-        kw_dtls_finish(dtls, dtls->doom.end, dtls->doom.alert, !dtls->doom.is_received);
+    kw_dtls_tick_doom(dtls);
+    if (dtls->state == KW_STATE_CLOSED)
         return KW_OK;
-    }
     if (now >= dtls->give_up_at) {
         kw_dtls_finish(dtls, KW_DTLS_END_TIMEOUT, KW_ALERT_NONE, false);
         return KW_OK;
@@ -479,7 +524,7 @@ enum kw_status kw_dtls_tick(struct kw_dtls *dtls, kw_ns now)
     }
     if (now >= dtls->answerable_until) {
         dtls->answerable_until = KW_NEVER;
-        kw_record_keys_wipe(&dtls->read[0]);
+        forget_old_epochs(dtls);
     }
     if (now >= dtls->retransmit_at)
         tick_retransmit(dtls);

@@ -8,6 +8,7 @@
 #include "crypto/hkdf.h"
 #include "dtls/ack.h"
 #include "dtls/flight.h"
+#include "dtls/hooks.h"
 #include "dtls/limits.h"
 #include "dtls/reassembly.h"
 #include "dtls/record.h"
@@ -86,7 +87,10 @@ struct kw_handshake {
     struct kw_secret write_traffic;
     uint8_t hello_hash[KW_DIGEST_MAX]; /* SHA-256 of the peer's hello that was accepted */
     kw_ns hello_at;                    /* .. and when */
-    kw_ns fragment_at;                 /* the newest fragment was booked */
+    /* Server: of another hello, the first or the second, that would take its place. */
+    uint8_t rival_hash[2][KW_DIGEST_MAX];
+    kw_ns rival_at[2];
+    kw_ns fragment_at; /* the newest fragment was booked */
     uint16_t hello_seq;
     uint32_t hello_len;
     bool was_forgotten;    /* the message being handled has let go of its place */
@@ -94,8 +98,8 @@ struct kw_handshake {
     bool was_requested;    /* client: a certificate of ours */
 
     /* Client. */
-    struct kw_kx *kx[2];
-    uint16_t kx_group[2];
+    struct kw_kx *kx[3]; /* two of the first hello, one of the second; a server of 1.2: one */
+    uint16_t kx_group[3];
     uint8_t hello_message; /* of the flight: the hello that was sent last */
     bool was_retried;
     uint16_t retry_suite;
@@ -128,13 +132,15 @@ struct kw_dtls_buffers {
 
 /* Why this association will end, unless something better than its unauthenticated cause comes. */
 struct kw_doom {
-    kw_ns at; /* KW_NEVER: not doomed */
+    kw_ns at;       /* KW_NEVER: not doomed */
+    kw_ns alert_at; /* when the peer is told; KW_NEVER: not, or not any more */
     enum kw_dtls_end end;
     enum kw_alert alert;
-    bool is_received;
 };
 
 struct kw_dtls {
+    struct kw_dtls_hooks hooks; /* empty, but in conformance suites */
+
     /* Who we are. */
     const struct kw_dtls_shared *shared;
     struct kw_crypto *crypto;
@@ -194,6 +200,7 @@ struct kw_dtls {
     kw_ns retransmit_at;
     kw_ns armed_at; /* when retransmit_at was armed, with kw_dtls_timeout() */
     kw_ns first_timeout;
+    kw_ns timeout_max;
     kw_ns flight_sent_at;
     kw_ns ack_at; /* a quarter of the timeout after ack_armed_at */
     kw_ns ack_armed_at;
@@ -206,6 +213,7 @@ struct kw_dtls {
 
     /* What waits to be sent. */
     struct kw_ack_list acks;
+    bool has_answered; /* with a flight, the record being handled: that says more than an ACK */
     bool ack_now;
     bool ack_wanted;        /* the list has something new; when the timer is armed is ours to say */
     bool key_update_wanted; /* to send when the flight is free */
@@ -227,16 +235,22 @@ struct kw_dtls {
 /*
  * The peer, or somebody in its name, did something fatal. Returns KW_OK, so that a handler can
  * `return kw_dtls_fail(..)`. What an authenticated record caused ends the association at once;
- * what anybody could have sent dooms it: it ends after KW_DTLS_HELLO_PATIENCE unless the
- * handshake goes on meanwhile.
+ * what anybody could have sent dooms it: the peer is told after KW_DTLS_HELLO_PATIENCE, and it ends
+ * after KW_DTLS_DOOM_PATIENCE, unless the handshake goes on meanwhile.
  */
 enum kw_status kw_dtls_fail(struct kw_dtls *dtls, enum kw_dtls_end end, enum kw_alert alert);
 /* Our surroundings failed: says internal_error to the peer; returns status. */
 enum kw_status kw_dtls_fail_internal(struct kw_dtls *dtls, enum kw_status status);
 /* Ends now; `sent` says whether we tell the peer. */
 void kw_dtls_finish(struct kw_dtls *dtls, enum kw_dtls_end end, enum kw_alert alert, bool sent);
+/* Makes the record that leaves last. */
+void kw_dtls_prepare_alert(struct kw_dtls *dtls, uint8_t level, uint8_t description);
 /* An alert arrived. */
 void kw_dtls_handle_alert(struct kw_dtls *dtls, uint64_t epoch, struct kw_bytes content);
+/* The handshake goes on. */
+void kw_dtls_undoom(struct kw_dtls *dtls);
+/* The timers of a doom. */
+void kw_dtls_tick_doom(struct kw_dtls *dtls);
 void kw_dtls_drop_secrets(struct kw_dtls *dtls);
 
 /* --- the handshake's common parts (handshake.c) --- */
@@ -273,9 +287,14 @@ void kw_dtls_hello_forget(struct kw_dtls *dtls);
 /* This hello is the one, until its handshake authenticates or another one replaces it. */
 KW_MUST_USE enum kw_status kw_dtls_hello_accept(struct kw_dtls *dtls,
                                                 const struct kw_message *message);
-/* True when it was accepted before. */
-KW_MUST_USE enum kw_status kw_dtls_hello_is_same(struct kw_dtls *dtls,
-                                                 const struct kw_message *message, bool *is_same);
+enum kw_hello_place {
+    KW_HELLO_KNOWN,     /* it was accepted before */
+    KW_HELLO_RIVAL,     /* another one, for which it is too early */
+    KW_HELLO_SUCCESSOR, /* another one, which takes over */
+};
+KW_MUST_USE enum kw_status kw_dtls_hello_compare(struct kw_dtls *dtls,
+                                                 const struct kw_message *message,
+                                                 enum kw_hello_place *ret);
 
 /* Asks for room in the outbox for one record that leaves as it is; false: there is none now. */
 KW_MUST_USE bool kw_outbox_open(struct kw_dtls *dtls, size_t size, struct kw_writer *ret);
@@ -286,6 +305,9 @@ void kw_dtls_transcript_free(struct kw_dtls *dtls);
 KW_MUST_USE enum kw_status kw_dtls_transcript_start(struct kw_dtls *dtls);
 KW_MUST_USE enum kw_status kw_dtls_transcript_add(struct kw_dtls *dtls, uint8_t type, uint16_t seq,
                                                   struct kw_bytes body);
+/* The hash of one message as the transcript of 1.3 has it. */
+KW_MUST_USE enum kw_status kw_dtls_hash_message(struct kw_dtls *dtls, enum kw_hash hash,
+                                                uint8_t type, struct kw_bytes body, uint8_t *dst);
 KW_MUST_USE enum kw_status kw_dtls_transcript_hash(struct kw_dtls *dtls, uint8_t *dst);
 
 struct kw_record_keys *kw_dtls_write_keys(struct kw_dtls *dtls, uint64_t epoch);
@@ -294,6 +316,7 @@ KW_MUST_USE enum kw_status kw_dtls_install_read(struct kw_dtls *dtls,
                                                 const struct kw_secret *traffic, uint64_t epoch);
 KW_MUST_USE enum kw_status kw_dtls_install_write(struct kw_dtls *dtls,
                                                  const struct kw_secret *traffic, uint64_t epoch);
+uint64_t kw_dtls_newest_read_epoch(const struct kw_dtls *dtls);
 struct kw_bytes kw_dtls_cid_out(const struct kw_dtls *dtls);
 void kw_dtls_event(struct kw_dtls *dtls, enum kw_dtls_event_type type, struct kw_bytes data);
 void kw_dtls_connected(struct kw_dtls *dtls);

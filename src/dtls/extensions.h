@@ -19,6 +19,7 @@ enum kw_extension_type {
     KW_EXT_PRE_SHARED_KEY = 41,
     KW_EXT_SUPPORTED_VERSIONS = 43,
     KW_EXT_COOKIE = 44,
+    KW_EXT_PSK_MODES = 45, /* written for a test suite; ignored when read */
     KW_EXT_KEY_SHARE = 51,
     KW_EXT_CONNECTION_ID = 54,
     KW_EXT_RENEGOTIATION_INFO = 0xff01,

@@ -19,6 +19,20 @@ void kw_flight_clear(struct kw_flight *flight)
     kw_wipe(flight, sizeof *flight);
 }
 
+void kw_flight_truncate(struct kw_flight *flight, uint8_t count)
+{
+    KW_ASSERT(count <= flight->count);
+    while (flight->count > count)
+        flight->used = flight->messages[--flight->count].at;
+    for (size_t i = 0; i < KW_DTLS_SENT_RECORDS; i++) {
+        if (flight->sent[i].message >= count)
+            flight->sent[i] = (struct kw_sent_record){.number = 0};
+    }
+    for (size_t at = flight->used; at < KW_DTLS_FLIGHT_BYTES; at++)
+        flight->acked[at / 8] &= (uint8_t) ~(1U << (at % 8));
+    flight->is_sending = false;
+}
+
 struct kw_writer kw_flight_begin(struct kw_flight *flight)
 {
     return kw_writer_of(flight->bytes + flight->used, KW_DTLS_FLIGHT_BYTES - (size_t)flight->used);
@@ -97,6 +111,7 @@ void kw_flight_sent(struct kw_flight *flight, const struct kw_flight_piece *piec
 {
     const struct kw_flight_message *m = &flight->messages[piece->message];
 
+    flight->is_unsent = false;
     if (!m->is_ccs) {
         flight->sent[flight->sent_at] = (struct kw_sent_record){
             .number = number + 1,
@@ -150,6 +165,15 @@ bool kw_flight_ack(struct kw_flight *flight, uint64_t number)
         *sent = (struct kw_sent_record){.number = 0};
     }
     return is_news;
+}
+
+void kw_flight_unack(struct kw_flight *flight, size_t message)
+{
+    struct kw_flight_message *m = &flight->messages[message];
+
+    m->acked = false;
+    for (size_t at = m->at; at < (size_t)m->at + m->len; at++)
+        flight->acked[at / 8] &= (uint8_t) ~(1U << (at % 8));
 }
 
 bool kw_flight_is_acked(const struct kw_flight *flight)

@@ -33,6 +33,7 @@ struct kw_sent_record {
 struct kw_flight {
     struct kw_flight_message messages[KW_DTLS_FLIGHT_MESSAGES];
     uint8_t count;
+    bool is_unsent;  /* nothing of it has left yet */
     bool is_sending; /* transmit() has more to write */
     uint8_t cursor;  /* message, and offset in it, where transmit() goes on */
     uint16_t offset;
@@ -45,6 +46,9 @@ struct kw_flight {
 
 /* Forgets everything. */
 void kw_flight_clear(struct kw_flight *flight);
+
+/* Forgets all messages but the first count. */
+void kw_flight_truncate(struct kw_flight *flight, uint8_t count);
 
 /* A writer for the body of the next message; kw_flight_end() closes it. */
 struct kw_writer kw_flight_begin(struct kw_flight *flight);
@@ -69,6 +73,8 @@ void kw_flight_sent(struct kw_flight *flight, const struct kw_flight_piece *piec
 
 /* An ACK names a record. True when that was news. */
 bool kw_flight_ack(struct kw_flight *flight, uint64_t number);
+/* Takes an acknowledgement of a message back, so that it is sent again. */
+void kw_flight_unack(struct kw_flight *flight, size_t message);
 /* True when nothing waits for an acknowledgement any more. */
 KW_MUST_USE bool kw_flight_is_acked(const struct kw_flight *flight);
 

@@ -5,8 +5,8 @@
  *
  * The hello is the one message that nobody has authenticated when it is acted upon. So it is not
  * final: until a record of the handshake epoch authenticates, another hello of the same place may
- * take over (at a server after KW_DTLS_HELLO_PATIENCE). A stranger who is first delays
- * a handshake; he does not prevent it.
+ * take over (at a server after KW_DTLS_HELLO_PATIENCE, and when it is repeated). A stranger who is
+ * first delays a handshake; he does not prevent it.
  */
 #include "dtls/engine.h"
 
@@ -122,6 +122,8 @@ enum kw_status kw_dtls_transcript_hash(struct kw_dtls *dtls, uint8_t *dst)
 void kw_dtls_flight_begin(struct kw_dtls *dtls)
 {
     kw_flight_clear(&dtls->hs->out);
+    dtls->hs->out.is_unsent = true;
+    dtls->has_answered = true;
     /* The answer says that we have it all (RFC 9147, section 7.1). */
     kw_ack_list_clear(&dtls->acks);
     dtls->ack_now = dtls->ack_wanted = false;
@@ -132,9 +134,9 @@ kw_ns kw_dtls_timeout(const struct kw_dtls *dtls)
 {
     kw_ns timeout = dtls->first_timeout;
 
-    for (size_t i = 0; i < dtls->expiries && timeout < KW_DTLS_TIMEOUT_MAX; i++)
+    for (size_t i = 0; i < dtls->expiries && timeout < dtls->timeout_max; i++)
         timeout *= 2;
-    return KW_MIN(timeout, KW_DTLS_TIMEOUT_MAX);
+    return KW_MIN(timeout, dtls->timeout_max);
 }
 
 void kw_dtls_arm_retransmit(struct kw_dtls *dtls)
@@ -156,6 +158,9 @@ enum kw_status kw_dtls_message_end(struct kw_dtls *dtls, const struct kw_writer 
     if (dtls->next_send_seq > UINT16_MAX || !kw_flight_end(&dtls->hs->out, body, type, seq, epoch))
         return KW_ERR_LIMIT;
     dtls->next_send_seq++;
+    /* Which hello counts is known only when it is answered. */
+    if (type == KW_HS_CLIENT_HELLO)
+        return KW_OK;
     return kw_dtls_transcript_add(dtls, type, seq, kw_writer_view(body));
 }
 
@@ -187,20 +192,31 @@ void kw_dtls_flight_done(struct kw_dtls *dtls)
 
 /* --- hellos --- */
 
+/*
+ * The hello phase: no record of the handshake epoch has authenticated yet. At a client any
+ * ServerHello, to the first hello or to the second, and any retry may be a stranger's, and the next
+ * one the true one; at a server any ClientHello. While it lasts, the messages number 0 and 1 of the
+ * other side are both looked for, and forgotten when they were handled.
+ */
+static bool in_hello_phase(const struct kw_dtls *dtls)
+{
+    if (dtls->hs != NULL && dtls->hs->is_authenticated)
+        return false;
+    if (dtls->role == KW_DTLS_CLIENT)
+        return dtls->state == KW_STATE_WAIT_SERVER_HELLO || dtls->state == KW_STATE_WAIT_EXTENSIONS;
+    return dtls->state == KW_STATE_WAIT_CLIENT_HELLO || dtls->state == KW_STATE_WAIT_CERTIFICATE ||
+           dtls->state == KW_STATE_WAIT_FINISHED;
+}
+
 void kw_dtls_hello_forget(struct kw_dtls *dtls)
 {
-    struct kw_handshake *hs = dtls->hs;
-
-    if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO) {
+    if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO)
         kw_dtls_give_buffers(dtls);
-        return;
+    else if (!in_hello_phase(dtls)) {
+        /* 1.2: the true message may come instead. */
+        kw_reassembly_reset(&dtls->hs->in, dtls->hs->in.next_seq);
+        dtls->hs->was_forgotten = true;
     }
-    /* Once there is a hello, another one that failed leaves things as they were. */
-    if (dtls->state != KW_STATE_WAIT_SERVER_HELLO && hs->in.next_seq <= hs->hello_seq)
-        kw_reassembly_reset(&hs->in, hs->hello_seq + 1U);
-    else
-        kw_reassembly_reset(&hs->in, hs->in.next_seq);
-    hs->was_forgotten = true;
 }
 
 enum kw_status kw_dtls_hello_accept(struct kw_dtls *dtls, const struct kw_message *message)
@@ -214,19 +230,79 @@ enum kw_status kw_dtls_hello_accept(struct kw_dtls *dtls, const struct kw_messag
     dtls->hs->hello_seq = message->seq;
     dtls->hs->hello_len = (uint32_t)message->body.len;
     dtls->hello_until = KW_NEVER;
-    dtls->doom.at = KW_NEVER;
+    kw_dtls_undoom(dtls);
     return KW_OK;
 }
 
-enum kw_status kw_dtls_hello_is_same(struct kw_dtls *dtls, const struct kw_message *message,
-                                     bool *is_same)
+enum kw_status kw_dtls_hash_message(struct kw_dtls *dtls, enum kw_hash hash, uint8_t type,
+                                    struct kw_bytes body, uint8_t *dst)
+{
+    const uint8_t header[4] = {type, (uint8_t)(body.len >> 16), (uint8_t)(body.len >> 8),
+                               (uint8_t)body.len};
+    struct kw_digest *digest;
+    enum kw_status status = dtls->crypto->ops->digest_new(dtls->crypto, hash, &digest);
+
+    if (status != KW_OK)
+        return status;
+    status = dtls->crypto->ops->digest_update(digest, (struct kw_bytes){header, sizeof header});
+    if (status == KW_OK)
+        status = dtls->crypto->ops->digest_update(digest, body);
+    if (status == KW_OK)
+        status = dtls->crypto->ops->digest_peek(digest, dst);
+    dtls->crypto->ops->digest_free(digest);
+    return status;
+}
+
+/* A server that accepted a second hello knows the first one by the hash in its cookie. */
+static enum kw_status is_first_hello(struct kw_dtls *dtls, const struct kw_message *message,
+                                     bool *ret)
 {
     uint8_t digest[KW_DIGEST_MAX];
+    enum kw_status status =
+        kw_dtls_hash_message(dtls, dtls->suite->hash, message->type, message->body, digest);
+
+    *ret = status == KW_OK &&
+           memcmp(digest, dtls->hs->first_hash, kw_hash_len(dtls->suite->hash)) == 0;
+    return status;
+}
+
+/*
+ * At a server another hello takes over only when it is repeated, as that of a true client is: one
+ * datagram of a stranger changes nothing.
+ */
+enum kw_status kw_dtls_hello_compare(struct kw_dtls *dtls, const struct kw_message *message,
+                                     enum kw_hello_place *ret)
+{
+    struct kw_handshake *hs = dtls->hs;
+    size_t hash_len = kw_hash_len(KW_SHA256);
+    uint8_t digest[KW_DIGEST_MAX];
+    bool is_first;
     enum kw_status status = kw_crypto_hash(dtls->crypto, KW_SHA256, message->body, digest);
 
-    if (status == KW_OK)
-        *is_same = memcmp(digest, dtls->hs->hello_hash, kw_hash_len(KW_SHA256)) == 0;
-    return status;
+    if (status != KW_OK)
+        return status;
+    if (memcmp(digest, hs->hello_hash, hash_len) == 0) {
+        *ret = KW_HELLO_KNOWN;
+        return KW_OK;
+    }
+    if (dtls->role == KW_DTLS_SERVER && message->seq != hs->hello_seq) {
+        status = is_first_hello(dtls, message, &is_first);
+        if (status != KW_OK || is_first) {
+            *ret = KW_HELLO_KNOWN;
+            return status;
+        }
+    }
+    *ret = KW_HELLO_SUCCESSOR;
+    if (dtls->role == KW_DTLS_CLIENT)
+        return KW_OK;
+    if (memcmp(digest, hs->rival_hash[message->seq], hash_len) != 0) {
+        memcpy(hs->rival_hash[message->seq], digest, hash_len);
+        hs->rival_at[message->seq] = dtls->now;
+        *ret = KW_HELLO_RIVAL;
+    } else if (dtls->now - hs->rival_at[message->seq] < KW_DTLS_HELLO_PATIENCE / 8) {
+        *ret = KW_HELLO_RIVAL;
+    }
+    return KW_OK;
 }
 
 void kw_dtls_authenticated(struct kw_dtls *dtls)
@@ -236,54 +312,17 @@ void kw_dtls_authenticated(struct kw_dtls *dtls)
     if (hs == NULL || hs->is_authenticated)
         return;
     hs->is_authenticated = true;
-    dtls->doom.at = KW_NEVER;
+    kw_dtls_undoom(dtls);
     /* A hello that was on its way again is not needed any more. */
     if (hs->in.next_seq <= hs->hello_seq)
-        kw_reassembly_reset(&hs->in, (uint16_t)(hs->hello_seq + 1));
+        kw_reassembly_reset(&hs->in, hs->hello_seq + 1U);
     /* The client's hello has been answered by one who could read it. */
     if (dtls->role == KW_DTLS_CLIENT) {
         kw_dtls_flight_done(dtls);
         kw_dtls_free_kx(dtls);
+        /* A second hello that the server never asked for does not count. */
+        dtls->next_send_seq = hs->hello_seq + 1U;
     }
-}
-
-/* True while a plaintext hello may still replace the one that was accepted. */
-static bool hello_is_open(const struct kw_dtls *dtls, const struct kw_fragment *fragment)
-{
-    if (dtls->hs == NULL || dtls->hs->is_authenticated)
-        return false;
-    /* 1.2: until the client's flight begins. */
-    if (dtls->state == KW_STATE_12_CERTIFICATE)
-        return dtls->role == KW_DTLS_SERVER && fragment->type == KW_HS_CLIENT_HELLO &&
-               fragment->seq == dtls->hs->hello_seq;
-    if (dtls->version != KW_DTLS_1_3)
-        return false;
-    /* Between a retry and the second hello, the first may come again. */
-    if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO)
-        return dtls->hs->was_retried && fragment->seq == dtls->hs->hello_seq;
-    return dtls->state == KW_STATE_WAIT_EXTENSIONS ||
-           (dtls->role == KW_DTLS_SERVER &&
-            (dtls->state == KW_STATE_WAIT_CERTIFICATE || dtls->state == KW_STATE_WAIT_FINISHED));
-}
-
-/* A fragment in the clear after the hello was accepted: the same hello again, or another one. */
-static enum kw_verdict add_hello_again(struct kw_dtls *dtls, const struct kw_fragment *fragment)
-{
-    struct kw_handshake *hs = dtls->hs;
-    uint8_t type = dtls->role == KW_DTLS_SERVER ? KW_HS_CLIENT_HELLO : KW_HS_SERVER_HELLO;
-
-    if (fragment->type != type || fragment->seq != hs->hello_seq)
-        return KW_DROP_UNEXPECTED;
-    if (dtls->role == KW_DTLS_SERVER) {
-        /* RFC 9147, section 5.8.1: a repeated flight is answered with ours. */
-        if (fragment->offset == 0 && fragment->message_len == hs->hello_len)
-            kw_dtls_flight_resend(dtls);
-        if (dtls->now - hs->hello_at < KW_DTLS_HELLO_PATIENCE)
-            return KW_DROP_UNEXPECTED;
-    }
-    if (hs->in.next_seq > hs->hello_seq)
-        kw_reassembly_reset(&hs->in, hs->hello_seq);
-    return kw_reassembly_add(&hs->in, fragment, KW_EPOCH_PLAIN);
 }
 
 /* --- the way of a fragment --- */
@@ -294,6 +333,7 @@ static bool epoch_fits(const struct kw_dtls *dtls, uint64_t epoch)
     switch (dtls->state) {
     case KW_STATE_WAIT_CLIENT_HELLO:
     case KW_STATE_WAIT_SERVER_HELLO:
+        return false; /* see in_hello_phase() */
     case KW_STATE_12_CERTIFICATE:
     case KW_STATE_12_SERVER_KEY:
     case KW_STATE_12_REQUEST:
@@ -310,7 +350,8 @@ static bool epoch_fits(const struct kw_dtls *dtls, uint64_t epoch)
     case KW_STATE_12_FINISHED:
         return epoch == 1;
     case KW_STATE_CONNECTED:
-        return dtls->version == KW_DTLS_1_2 ? epoch == 1 : epoch >= KW_EPOCH_DATA;
+        /* RFC 9147, section 8: nothing new follows a KeyUpdate in its epoch. */
+        return epoch == (dtls->version == KW_DTLS_1_2 ? 1 : kw_dtls_newest_read_epoch(dtls));
     case KW_STATE_CLOSED:
         return false;
     }
@@ -323,6 +364,14 @@ static enum kw_status handle_complete_messages(struct kw_dtls *dtls)
     enum kw_status status = KW_OK;
 
     while (status == KW_OK && dtls->hs != NULL && kw_reassembly_peek(&dtls->hs->in, &message)) {
+        /* It came early, in the clear, and would be believed now: Finished of 1.2, say. */
+        if (!epoch_fits(dtls, message.epoch)) {
+            dtls->counters[KW_DROP_UNEXPECTED]++;
+            kw_reassembly_reset(&dtls->hs->in, message.seq);
+            return dtls->fail_fast
+                       ? kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_UNEXPECTED_MESSAGE)
+                       : KW_OK;
+        }
         dtls->hs->was_forgotten = false;
         status = kw_dtls_handle_message(dtls, &message);
         if (status != KW_OK || dtls->state == KW_STATE_CLOSED)
@@ -334,15 +383,6 @@ static enum kw_status handle_complete_messages(struct kw_dtls *dtls)
     if (status == KW_OK)
         kw_dtls_give_buffers_if_idle(dtls);
     return status;
-}
-
-/* A server that kept nothing of the first hello takes the second one as it comes. */
-static void skip_first_hello(struct kw_dtls *dtls)
-{
-    struct kw_reassembly *in = &dtls->hs->in;
-
-    if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO && in->next_seq == 0)
-        kw_reassembly_skip_to(in, 1);
 }
 
 /*
@@ -368,15 +408,117 @@ static enum kw_verdict add_fragment(struct kw_dtls *dtls, const struct kw_fragme
     return KW_ACCEPT;
 }
 
+static enum kw_status handle_hellos(struct kw_dtls *dtls)
+{
+    struct kw_message message;
+    enum kw_status status;
+
+    for (uint32_t seq = 0; seq <= 1; seq++) {
+        if (!kw_reassembly_peek_at(&dtls->hs->in, seq, &message))
+            continue;
+        status = kw_dtls_handle_message(dtls, &message);
+        /* A hello that was refused, or answered with a retry, may have let go of the buffers. */
+        if (status != KW_OK || dtls->state == KW_STATE_CLOSED || dtls->hs == NULL)
+            return status;
+        if (!in_hello_phase(dtls)) {
+            /* 1.2: the rest of the flight is in the clear, too, and may be here already. */
+            while (dtls->hs->in.next_seq <= dtls->hs->hello_seq)
+                kw_reassembly_pop(&dtls->hs->in);
+            return handle_complete_messages(dtls);
+        }
+        kw_reassembly_forget(&dtls->hs->in, seq);
+    }
+    return KW_OK;
+}
+
+/* Says what stands against looking at a fragment of a ServerHello. */
+static enum kw_verdict judge_server_hello(const struct kw_dtls *dtls,
+                                          const struct kw_fragment *fragment)
+{
+    uint16_t last = dtls->hs->was_retried || dtls->hs->was_verified ? 1 : 0;
+    bool may_be_12 = dtls->terms.allow_dtls12 && dtls->state == KW_STATE_WAIT_SERVER_HELLO;
+
+    return fragment->seq > last && !may_be_12 ? KW_DROP_UNEXPECTED : KW_ACCEPT;
+}
+
+/* The same of a ClientHello, and repeats our answer when it is the one that we answered. */
+static enum kw_verdict judge_client_hello(struct kw_dtls *dtls, const struct kw_fragment *fragment)
+{
+    struct kw_handshake *hs = dtls->hs;
+    bool is_answered = dtls->state != KW_STATE_WAIT_CLIENT_HELLO ||
+                       (hs->was_retried && fragment->seq == hs->hello_seq);
+
+    if (fragment->type != KW_HS_CLIENT_HELLO || fragment->seq > 1)
+        return KW_DROP_UNEXPECTED;
+    if (is_answered) {
+        /* RFC 9147, section 5.8.1: a repeated flight is answered with ours. */
+        if (fragment->seq == hs->hello_seq && fragment->offset == 0 &&
+            fragment->message_len == hs->hello_len)
+            kw_dtls_flight_resend(dtls);
+        return dtls->now - hs->hello_at < KW_DTLS_HELLO_PATIENCE ? KW_DROP_UNEXPECTED : KW_ACCEPT;
+    }
+    return KW_ACCEPT;
+}
+
+/* What a conformance suite calls an unexpected message. */
+static bool is_out_of_place(const struct kw_dtls *dtls, const struct kw_fragment *fragment)
+{
+    if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO)
+        return fragment->type != KW_HS_CLIENT_HELLO && fragment->seq <= 1;
+    return dtls->state != KW_STATE_WAIT_SERVER_HELLO && fragment->seq > dtls->hs->hello_seq;
+}
+
+static enum kw_status handle_hello_fragment(struct kw_dtls *dtls,
+                                            const struct kw_fragment *fragment,
+                                            enum kw_verdict *verdict)
+{
+    bool is_server = dtls->role == KW_DTLS_SERVER;
+
+    if (!kw_dtls_take_buffers(dtls)) {
+        *verdict = KW_DROP_LIMIT;
+        return KW_OK;
+    }
+    *verdict = is_server ? judge_client_hello(dtls, fragment) : judge_server_hello(dtls, fragment);
+    if (*verdict == KW_ACCEPT)
+        *verdict = add_fragment(dtls, fragment, KW_EPOCH_PLAIN);
+    if (*verdict != KW_ACCEPT) {
+        if (dtls->fail_fast && *verdict == KW_DROP_UNEXPECTED && is_out_of_place(dtls, fragment))
+            return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_UNEXPECTED_MESSAGE);
+        if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO && dtls->hs->out.count == 0 &&
+            !kw_reassembly_has_open(&dtls->hs->in))
+            kw_dtls_give_buffers(dtls);
+        return KW_OK;
+    }
+    /* RFC 9147, section 7.1: the second hello acknowledges our retry. */
+    if (is_server && dtls->state == KW_STATE_WAIT_CLIENT_HELLO)
+        kw_dtls_flight_done(dtls);
+    return handle_hellos(dtls);
+}
+
+/*
+ * The client says its hello again though it acknowledged our ServerHello: it believes a stranger's
+ * that came later. It gets ours once more.
+ */
+static void answer_doubting_client(struct kw_dtls *dtls, const struct kw_fragment *fragment)
+{
+    struct kw_handshake *hs = dtls->hs;
+
+    if (dtls->role != KW_DTLS_SERVER || dtls->state != KW_STATE_WAIT_CERTIFICATE || hs == NULL ||
+        fragment->type != KW_HS_CLIENT_HELLO || fragment->seq != hs->hello_seq ||
+        fragment->offset != 0 || fragment->message_len != hs->hello_len ||
+        kw_reassembly_has_open(&hs->in))
+        return;
+    kw_flight_unack(&hs->out, 0);
+    kw_dtls_flight_resend(dtls);
+}
+
 enum kw_status kw_dtls_handle_fragment(struct kw_dtls *dtls, const struct kw_fragment *fragment,
                                        uint64_t epoch, enum kw_verdict *verdict)
 {
     uint32_t expected;
 
-    if (epoch == KW_EPOCH_PLAIN && hello_is_open(dtls, fragment)) {
-        *verdict = add_hello_again(dtls, fragment);
-        return *verdict == KW_ACCEPT ? handle_complete_messages(dtls) : KW_OK;
-    }
+    if (epoch == KW_EPOCH_PLAIN && in_hello_phase(dtls))
+        return handle_hello_fragment(dtls, fragment, verdict);
     expected = dtls->hs != NULL ? dtls->hs->in.next_seq : dtls->next_receive_seq;
     /* Handled already, so its sender has not heard our answer: 1.3 acknowledges it once more. */
     if (fragment->seq < expected && (epoch != KW_EPOCH_PLAIN || dtls->version == KW_DTLS_1_2)) {
@@ -385,16 +527,11 @@ enum kw_status kw_dtls_handle_fragment(struct kw_dtls *dtls, const struct kw_fra
     }
     if (!epoch_fits(dtls, epoch)) {
         *verdict = KW_DROP_UNEXPECTED;
+        if (epoch == KW_EPOCH_PLAIN)
+            answer_doubting_client(dtls, fragment);
         return epoch == KW_EPOCH_PLAIN
                    ? KW_OK
                    : kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_UNEXPECTED_MESSAGE);
-    }
-    if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO &&
-        (fragment->type != KW_HS_CLIENT_HELLO || fragment->seq > 1)) {
-        *verdict = KW_DROP_UNEXPECTED;
-        return dtls->fail_fast
-                   ? kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_UNEXPECTED_MESSAGE)
-                   : KW_OK;
     }
     if (!kw_dtls_take_buffers(dtls)) {
         *verdict = KW_DROP_LIMIT;
@@ -409,7 +546,6 @@ enum kw_status kw_dtls_handle_fragment(struct kw_dtls *dtls, const struct kw_fra
     if (dtls->state != KW_STATE_CONNECTED &&
         (dtls->role == KW_DTLS_SERVER || dtls->version == KW_DTLS_1_2))
         kw_dtls_flight_done(dtls);
-    skip_first_hello(dtls);
     return handle_complete_messages(dtls);
 }
 
@@ -454,9 +590,9 @@ enum kw_status kw_dtls_handle_message(struct kw_dtls *dtls, const struct kw_mess
         return KW_OK;
     }
     if (status == KW_OK && dtls->state != before && dtls->state != KW_STATE_CLOSED) {
-        dtls->doom.at = KW_NEVER;
+        kw_dtls_undoom(dtls);
         dtls->give_up_at =
-            dtls->state == KW_STATE_CONNECTED ? KW_NEVER : dtls->now + 2 * KW_DTLS_TIMEOUT_MAX;
+            dtls->state == KW_STATE_CONNECTED ? KW_NEVER : dtls->now + KW_DTLS_GIVE_UP;
     }
     return status;
 }
@@ -542,7 +678,7 @@ void kw_dtls_event(struct kw_dtls *dtls, enum kw_dtls_event_type type, struct kw
 void kw_dtls_connected(struct kw_dtls *dtls)
 {
     dtls->state = KW_STATE_CONNECTED;
-    dtls->doom.at = KW_NEVER;
+    kw_dtls_undoom(dtls);
     dtls->facts.duration = dtls->now - dtls->started_at;
     kw_dtls_event(dtls, KW_DTLS_EVENT_CONNECTED, (struct kw_bytes){NULL, 0});
 }
@@ -573,6 +709,9 @@ enum kw_status kw_dtls_check_fingerprint(struct kw_dtls *dtls, struct kw_bytes c
     enum kw_status status;
 
     *matches = false;
+    if (dtls->hooks.fingerprint != NULL &&
+        dtls->hooks.fingerprint(dtls->hooks.fingerprint_ctx, certificate, &dtls->fingerprints[0]))
+        dtls->fingerprint_count = 1;
     for (size_t i = 0; i < dtls->fingerprint_count; i++) {
         const struct kw_fingerprint *signalled = &dtls->fingerprints[i];
 

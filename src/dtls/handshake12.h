@@ -27,10 +27,6 @@ KW_MUST_USE enum kw_status kw_post12_handle(struct kw_dtls *dtls, const struct k
 KW_MUST_USE enum kw_status
 kw_common12_handle_old(struct kw_dtls *dtls, const struct kw_fragment *fragment, uint64_t epoch);
 
-/* A client's second hello, with the cookie of a HelloVerifyRequest (handshake13_client.c). */
-KW_MUST_USE enum kw_status kw_client_write_hello_again(struct kw_dtls *dtls,
-                                                       struct kw_bytes cookie12);
-
 /* --- what both roles share (handshake12.c) --- */
 
 /* Takes room for the raw transcript, which 1.2 signs as a whole; false: there is none now. */

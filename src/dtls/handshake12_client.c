@@ -5,6 +5,7 @@
  *                         -> Certificate?, ClientKeyExchange, CertificateVerify?, CCS, Finished
  *     [CCS], Finished     -> connected
  */
+#include "dtls/client.h"
 #include "dtls/handshake12.h"
 
 #include "base/assert.h"
@@ -24,11 +25,14 @@ enum kw_status kw_client12_handle_verify_request(struct kw_dtls *dtls,
     cookie = kw_read_vector(&in, 1);
     if (!kw_reader_done(&in))
         return kw_common12_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_DECODE_ERROR);
-    if (dtls->hs->was_retried || dtls->hs->was_verified)
+    if (message->seq != 0)
         return kw_common12_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_UNEXPECTED_MESSAGE);
+    if (kw_client_knows_retry(dtls, message))
+        return KW_OK;
+    kw_client_note_retry(dtls, message);
     dtls->hs->was_verified = true;
-    dtls->facts.retried = true;
-    status = kw_client_write_hello_again(dtls, cookie);
+    dtls->hs->was_retried = false;
+    status = kw_client_write_hello_again(dtls, 0, (struct kw_bytes){NULL, 0}, cookie);
     if (status == KW_OK)
         kw_dtls_flight_send(dtls);
     return status;
@@ -86,7 +90,8 @@ static bool suite_is_ours(const struct kw_dtls *dtls, uint16_t suite)
     return false;
 }
 
-static enum kw_alert check_hello(struct kw_dtls *dtls, const struct kw_server_hello *hello)
+static enum kw_alert check_hello(struct kw_dtls *dtls, const struct kw_server_hello *hello,
+                                 uint16_t seq)
 {
     const uint8_t *tail = hello->random.data + KW_RANDOM_LEN - sizeof kw_downgrade_sentinel;
 
@@ -96,7 +101,7 @@ static enum kw_alert check_hello(struct kw_dtls *dtls, const struct kw_server_he
      * last byte of the older sentinel is 0. */
     if (kw_dtls_can_do_13(dtls) && memcmp(tail, kw_downgrade_sentinel, 7) == 0 && tail[7] <= 1)
         return KW_ALERT_ILLEGAL_PARAMETER;
-    if (dtls->hs->was_retried || hello->is_retry)
+    if ((dtls->hs->was_retried && seq != 0) || hello->is_retry)
         return KW_ALERT_ILLEGAL_PARAMETER;
     if (!suite_is_ours(dtls, hello->suite) || hello->compression != 0)
         return KW_ALERT_ILLEGAL_PARAMETER;
@@ -107,9 +112,10 @@ enum kw_status kw_client12_handle_hello(struct kw_dtls *dtls, const struct kw_me
                                         const struct kw_server_hello *hello)
 {
     struct kw_handshake *hs = dtls->hs;
-    const struct kw_flight_message *ours = &hs->out.messages[hs->hello_message];
+    size_t hello_message = message->seq == 0 ? 0 : hs->hello_message;
     bool is_first = dtls->state == KW_STATE_WAIT_SERVER_HELLO;
-    enum kw_alert alert = is_first ? check_hello(dtls, hello) : KW_ALERT_UNEXPECTED_MESSAGE;
+    enum kw_alert alert =
+        is_first ? check_hello(dtls, hello, message->seq) : KW_ALERT_UNEXPECTED_MESSAGE;
     enum kw_status status;
 
     if (alert != KW_ALERT_NONE) {
@@ -123,10 +129,12 @@ enum kw_status kw_client12_handle_hello(struct kw_dtls *dtls, const struct kw_me
     dtls->version = KW_DTLS_1_2;
     dtls->suite = kw_suite_info((enum kw_suite)hello->suite);
     dtls->facts.version = KW_DTLS_1_2;
+    dtls->facts.retried = message->seq != 0;
+    dtls->next_send_seq = message->seq + 1U;
     dtls->facts.suite = (enum kw_suite)hello->suite;
     memcpy(hs->server_random, hello->random.data, KW_RANDOM_LEN);
-    status = kw_dtls_transcript_add(dtls, KW_HS_CLIENT_HELLO, ours->seq,
-                                    kw_flight_body(&hs->out, hs->hello_message));
+    status = kw_dtls_transcript_add(dtls, KW_HS_CLIENT_HELLO, message->seq,
+                                    kw_flight_body(&hs->out, hello_message));
     if (status == KW_OK)
         status = kw_common12_add(dtls, message);
     if (status == KW_OK)

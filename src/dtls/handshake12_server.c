@@ -213,7 +213,7 @@ static enum kw_status send_verify_request(struct kw_dtls *dtls, const struct kw_
     kw_write_vector(&out, (struct kw_bytes){sealed, sealed_len}, 1);
     KW_ASSERT(!out.failed);
     kw_dtls_hello_forget(dtls);
-    dtls->doom.at = KW_NEVER;
+    kw_dtls_undoom(dtls);
     if (!kw_outbox_open(dtls, KW_RECORD_PLAIN_HEADER + out.len, &record)) {
         dtls->counters[KW_DROP_LIMIT]++;
         return KW_OK;
@@ -458,8 +458,6 @@ enum kw_status kw_server12_handle(struct kw_dtls *dtls, const struct kw_message 
 {
     if (dtls->state == KW_STATE_12_CERTIFICATE && message->type == KW_HS_CERTIFICATE)
         return kw_common12_handle_certificate(dtls, message, KW_STATE_12_CLIENT_KEY);
-    if (dtls->state == KW_STATE_12_CERTIFICATE && message->type == KW_HS_CLIENT_HELLO)
-        return kw_server_handle_hello(dtls, message);
     if (dtls->state == KW_STATE_12_CLIENT_KEY && message->type == KW_HS_CLIENT_KEY_EXCHANGE)
         return handle_client_key(dtls, message);
     if (dtls->state == KW_STATE_12_VERIFY && message->type == KW_HS_CERTIFICATE_VERIFY)

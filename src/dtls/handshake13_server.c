@@ -31,6 +31,7 @@ struct choice {
     bool has_cid;
     struct kw_bytes cid;
     bool has_cookie;
+    bool is_ignored; /* it is not even worth a refusal */
     struct kw_bytes cookie;
 };
 
@@ -109,7 +110,7 @@ static bool choose_version(const struct kw_dtls *dtls, const struct kw_client_he
         offers12 = kw_list16_has(versions, KW_DTLS_1_2);
     } else {
         /* Versions count downwards: 1.2 is 0xfefd, 1.0 is 0xfeff. */
-        offers12 = hello->legacy_version >> 8 == 0xfe && hello->legacy_version <= KW_DTLS_1_2;
+        offers12 = hello->legacy_version >= 0x8000 && hello->legacy_version <= KW_DTLS_1_2;
     }
     if (!offers12 || !dtls->terms.allow_dtls12)
         return refuse(choice, KW_DTLS_END_POLICY, KW_ALERT_PROTOCOL_VERSION);
@@ -359,7 +360,7 @@ static enum kw_status send_retry(struct kw_dtls *dtls, const struct kw_message *
         return status;
     write_retry(&cookie, (struct kw_bytes){sealed, sealed_len}, &out);
     KW_ASSERT(!out.failed);
-    dtls->doom.at = KW_NEVER;
+    kw_dtls_undoom(dtls);
     if (!dtls->require_cookie)
         return send_retry_flight(dtls, message, kw_writer_view(&out));
     send_retry_once(dtls, message->seq, kw_writer_view(&out));
@@ -494,8 +495,10 @@ static enum kw_status answer(struct kw_dtls *dtls, const struct kw_message *mess
     status = kw_random_fill(&dtls->shared->random, dtls->hs->server_random, KW_RANDOM_LEN);
     if (status == KW_OK)
         status = kw_dtls_transcript_start(dtls);
-    if (status == KW_OK && choice->has_cookie)
+    if (status == KW_OK && choice->has_cookie) {
+        memcpy(dtls->hs->first_hash, cookie->hello_hash, sizeof dtls->hs->first_hash);
         status = resume_transcript(dtls, cookie, choice->cookie);
+    }
     if (status == KW_OK)
         status = kw_dtls_transcript_add(dtls, message->type, message->seq, message->body);
     if (status == KW_OK)
@@ -521,12 +524,18 @@ static enum kw_status check_cookie(struct kw_dtls *dtls, struct choice *choice,
                                    struct kw_cookie *cookie)
 {
     enum kw_verdict verdict;
+    /* A retry that we keep, and send until it is answered, does not age. */
+    kw_ns when = dtls->hs->was_retried ? dtls->hs->hello_at : dtls->now;
     enum kw_status status =
         kw_cookie_consume(dtls->shared, (struct kw_bytes){dtls->binding, dtls->binding_len},
-                          choice->cookie, dtls->now, cookie, &verdict);
+                          choice->cookie, when, cookie, &verdict);
 
     if (status != KW_OK)
         return status;
+    /* Nobody who answers a retry of ours has another cookie, but somebody who answers a stranger's
+     * may: the true retry is on its way to him. */
+    if (verdict != KW_ACCEPT && !dtls->fail_fast)
+        choice->is_ignored = true;
     /* RFC 9147, section 5.1: an invalid cookie is answered with illegal_parameter. A second retry
      * is not allowed (RFC 8446, section 4.1.4), so the share has to be there now. */
     if (verdict != KW_ACCEPT || cookie->suite != choice->suite || choice->share.len == 0 ||
@@ -550,6 +559,7 @@ static enum kw_status is_prepared(struct kw_dtls *dtls, const struct kw_client_h
     return status;
 }
 
+/* The first hello once more, after our retry. */
 static bool is_first_again(const struct kw_dtls *dtls, const struct kw_message *message)
 {
     return dtls->hs->was_retried && message->seq == dtls->hs->hello_seq;
@@ -560,12 +570,13 @@ enum kw_status kw_server_handle_hello(struct kw_dtls *dtls, const struct kw_mess
     struct choice choice = {.alert = KW_ALERT_NONE};
     struct kw_cookie cookie = {.suite = 0};
     struct kw_client_hello hello;
+    enum kw_hello_place place = KW_HELLO_SUCCESSOR;
     bool is_known = false;
     enum kw_status status;
 
     if (dtls->state != KW_STATE_WAIT_CLIENT_HELLO || is_first_again(dtls, message)) {
-        status = kw_dtls_hello_is_same(dtls, message, &is_known);
-        if (status != KW_OK || is_known)
+        status = kw_dtls_hello_compare(dtls, message, &place);
+        if (status != KW_OK || place != KW_HELLO_SUCCESSOR)
             return status;
     }
     choice.alert = kw_client_hello_parse(message->body, &hello);
@@ -589,6 +600,11 @@ enum kw_status kw_server_handle_hello(struct kw_dtls *dtls, const struct kw_mess
                     return status;
             }
         }
+    }
+    if (choice.is_ignored) {
+        dtls->counters[KW_DROP_UNEXPECTED]++;
+        kw_dtls_hello_forget(dtls);
+        return KW_OK;
     }
     if (choice.alert != KW_ALERT_NONE)
         return refuse_hello(dtls, choice.end, choice.alert);

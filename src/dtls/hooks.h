@@ -28,6 +28,14 @@ typedef void (*kw_dtls_hook_message)(void *ctx, bool is_write, enum kw_dtls_hook
 typedef bool (*kw_dtls_hook_fingerprint)(void *ctx, struct kw_bytes certificate,
                                          struct kw_fingerprint *ret);
 
+struct kw_dtls_hooks {
+    kw_dtls_hook_message message;
+    void *message_ctx;
+    kw_dtls_hook_fingerprint fingerprint;
+    void *fingerprint_ctx;
+    bool takes_tickets;
+};
+
 void kw_dtls_hook_messages(struct kw_dtls *dtls, kw_dtls_hook_message hook, void *ctx);
 void kw_dtls_hook_certificate(struct kw_dtls *dtls, kw_dtls_hook_fingerprint hook, void *ctx);
 
@@ -40,8 +48,21 @@ void kw_dtls_hook_mtu(struct kw_dtls *dtls, size_t mtu);
  */
 void kw_dtls_hook_timeout(struct kw_dtls *dtls, kw_ns first, unsigned expiries, kw_ns now);
 
+/*
+ * When the next retransmission or ACK is due: the suite knows no other timer. The engine's bounds
+ * on a handshake that makes no progress are lifted, since the suite's clock leaps by minutes.
+ */
+kw_ns kw_dtls_hook_deadline(struct kw_dtls *dtls);
+
 /* A server asks for no client certificate. The suite's client has none unless that is tested. */
 void kw_dtls_hook_no_client_certificate(struct kw_dtls *dtls);
+
+/*
+ * A client says that it could use tickets (psk_key_exchange_modes), so that the suite's server
+ * sends some: they are its messages after the handshake. We acknowledge and forget them. Writes the
+ * first hello anew, before anything has left.
+ */
+KW_MUST_USE enum kw_status kw_dtls_hook_take_tickets(struct kw_dtls *dtls);
 
 /* Our identity is an RSA key: sign with PSS in 1.3, PKCS#1 in 1.2, choose the RSA suites. */
 void kw_dtls_hook_rsa_identity(struct kw_dtls *dtls);

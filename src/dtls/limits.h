@@ -31,20 +31,29 @@ enum {
     KW_DTLS_DATA_EVENTS = 8,
     /* Room for protected application data that waits for transmit(). */
     KW_DTLS_OUTBOX = 2048,
-    /* Expiries of the timer without progress, the last of which ends the handshake: 51 s after the
-     * first sending from a first timeout of 50 ms, 222 s from 400 ms. */
-    KW_DTLS_EXPIRIES_MAX = 11,
+    /* Expiries of the timer without progress, the last of which ends the handshake: a minute
+     * after the first sending. */
+    KW_DTLS_EXPIRIES_MAX = 32,
 };
 
 /* First timeout without a measured round trip; else the round trip and a half, clamped. */
 #define KW_DTLS_TIMEOUT_UNKNOWN KW_MS(200)
 #define KW_DTLS_TIMEOUT_FIRST_MIN KW_MS(50)
 #define KW_DTLS_TIMEOUT_FIRST_MAX KW_MS(400)
-/* RFC 9147, section 5.8.2: "no less than the RFC 6298 maximum of 60 seconds". */
-#define KW_DTLS_TIMEOUT_MAX KW_S(60)
+/*
+ * Where doubling ends. RFC 9147, section 5.8.2 says that an implementation SHOULD go on to 60 s; it
+ * thinks of paths of which nothing is known. Ours are checked by ICE every few seconds, a flight is
+ * a handful of datagrams, and a call that has lost three of them must not wait for half a minute.
+ */
+#define KW_DTLS_TIMEOUT_MAX KW_S(2)
+/* A handshake in which the peer says nothing of use ends. */
+#define KW_DTLS_GIVE_UP KW_S(120)
 
 /* How long a stranger's hello, or a hello that failed, keeps its place against another one. */
 #define KW_DTLS_HELLO_PATIENCE KW_S(1)
+/* How long a handshake goes on though somebody said in the clear that it failed: several
+ * repetitions of a hello, some of which get lost. */
+#define KW_DTLS_DOOM_PATIENCE KW_S(15)
 /* How long a message that is here in part waits for the rest: one pause of a patient sender. */
 #define KW_DTLS_PARTIAL_PATIENCE KW_S(60)
 /* RFC 9147, section 5.8.1: the last flight stays answerable for twice the segment lifetime. */

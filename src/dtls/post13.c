@@ -31,7 +31,7 @@ static enum kw_status next_secret(struct kw_dtls *dtls, struct kw_secret *secret
     return status;
 }
 
-static uint64_t newest_read_epoch(const struct kw_dtls *dtls)
+uint64_t kw_dtls_newest_read_epoch(const struct kw_dtls *dtls)
 {
     uint64_t newest = 0;
 
@@ -113,8 +113,10 @@ void kw_dtls_handle_ack(struct kw_dtls *dtls, uint64_t epoch, struct kw_bytes co
         return;
     }
     while (kw_ack_next(&in, &named_epoch, &named_seq)) {
-        /* Successor of RFC 9147, section 7: naming a higher epoch than its own is fatal. */
-        if (named_epoch > epoch) {
+        /* Section 7: "During the handshake, ACK records MUST be sent with an epoch which is equal
+         * to or higher than the record which is being acknowledged." Later on the two directions
+         * count their epochs apart. */
+        if (named_epoch > epoch && epoch < KW_EPOCH_DATA) {
             kw_status_ignore(kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_DECODE_ERROR));
             return;
         }
@@ -139,7 +141,7 @@ void kw_dtls_handle_ack(struct kw_dtls *dtls, uint64_t epoch, struct kw_bytes co
 
 static enum kw_status handle_key_update(struct kw_dtls *dtls, const struct kw_message *message)
 {
-    uint64_t epoch = newest_read_epoch(dtls);
+    uint64_t epoch = kw_dtls_newest_read_epoch(dtls);
     enum kw_status status;
 
     if (message->body.len != 1)
@@ -154,6 +156,8 @@ static enum kw_status handle_key_update(struct kw_dtls *dtls, const struct kw_me
         status = kw_dtls_install_read(dtls, &dtls->read_secret, epoch + 1);
     if (status != KW_OK)
         return status;
+    /* The old keys stay for what was overtaken, and for a repetition that asks for our ACK. */
+    dtls->answerable_until = dtls->now + KW_DTLS_ANSWERABLE;
     if (message->body.data[0] == UPDATE_REQUESTED && !dtls->key_update_in_flight)
         dtls->key_update_wanted = true;
     status = kw_post13_flush(dtls);

@@ -33,9 +33,6 @@ enum kw_verdict kw_fragment_parse(struct kw_reader *in, struct kw_fragment *ret)
     /* Both are below 2^24: the sum cannot wrap. */
     if (made.offset + len > made.message_len)
         return KW_DROP_MALFORMED;
-    /* A fragment of nothing is only honest for a message of nothing. */
-    if (len == 0 && made.message_len != 0)
-        return KW_DROP_MALFORMED;
     *ret = made;
     return KW_ACCEPT;
 }
@@ -156,6 +153,9 @@ enum kw_verdict kw_reassembly_add(struct kw_reassembly *reassembly,
     if (fragment->offset + fragment->body.len > fragment->message_len)
         return KW_DROP_MALFORMED;
     slot = find(reassembly, fragment->seq);
+    /* A fragment of nothing says nothing; it opens no message either. */
+    if (fragment->body.len == 0 && fragment->message_len != 0 && slot == NULL)
+        return KW_ACCEPT;
     if (slot == NULL)
         slot = start(reassembly, fragment, epoch);
     if (slot == NULL)
@@ -166,12 +166,13 @@ enum kw_verdict kw_reassembly_add(struct kw_reassembly *reassembly,
     return KW_ACCEPT;
 }
 
-bool kw_reassembly_peek(const struct kw_reassembly *reassembly, struct kw_message *ret)
+bool kw_reassembly_peek_at(const struct kw_reassembly *reassembly, uint32_t seq,
+                           struct kw_message *ret)
 {
     for (size_t i = 0; i < KW_DTLS_OPEN_MESSAGES; i++) {
         const struct kw_open_message *slot = &reassembly->open[i];
 
-        if (slot->used && slot->seq == reassembly->next_seq && slot->have == slot->len) {
+        if (slot->used && slot->seq == seq && slot->have == slot->len) {
             *ret = (struct kw_message){
                 .type = slot->type,
                 .epoch = slot->epoch,
@@ -184,23 +185,23 @@ bool kw_reassembly_peek(const struct kw_reassembly *reassembly, struct kw_messag
     return false;
 }
 
-void kw_reassembly_pop(struct kw_reassembly *reassembly)
+bool kw_reassembly_peek(const struct kw_reassembly *reassembly, struct kw_message *ret)
 {
-    struct kw_open_message *slot = find(reassembly, reassembly->next_seq);
-
-    if (slot != NULL)
-        forget(reassembly, slot);
-    reassembly->next_seq++;
+    return kw_reassembly_peek_at(reassembly, reassembly->next_seq, ret);
 }
 
-void kw_reassembly_skip_to(struct kw_reassembly *reassembly, uint16_t seq)
+void kw_reassembly_forget(struct kw_reassembly *reassembly, uint32_t seq)
 {
     struct kw_open_message *slot = find(reassembly, seq);
 
-    if (slot == NULL || slot->have != slot->len)
-        return;
-    while (reassembly->next_seq != seq)
-        kw_reassembly_pop(reassembly);
+    if (slot != NULL)
+        forget(reassembly, slot);
+}
+
+void kw_reassembly_pop(struct kw_reassembly *reassembly)
+{
+    kw_reassembly_forget(reassembly, reassembly->next_seq);
+    reassembly->next_seq++;
 }
 
 bool kw_reassembly_has_later(const struct kw_reassembly *reassembly)

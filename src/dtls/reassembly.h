@@ -58,14 +58,16 @@ void kw_reassembly_init(struct kw_reassembly *reassembly, uint32_t next_seq);
 enum kw_verdict kw_reassembly_add(struct kw_reassembly *reassembly,
                                   const struct kw_fragment *fragment, uint16_t epoch);
 
-/* The next message when it is complete. */
+/* The next message when it is complete; or that of a number. */
 KW_MUST_USE bool kw_reassembly_peek(const struct kw_reassembly *reassembly, struct kw_message *ret);
+KW_MUST_USE bool kw_reassembly_peek_at(const struct kw_reassembly *reassembly, uint32_t seq,
+                                       struct kw_message *ret);
+/* Forgets what is here of a message, which may come again. */
+void kw_reassembly_forget(struct kw_reassembly *reassembly, uint32_t seq);
 /* Forgets the next message and goes on to the one behind it. */
 void kw_reassembly_pop(struct kw_reassembly *reassembly);
 /* Forgets every message that is open, and expects next_seq. */
 void kw_reassembly_reset(struct kw_reassembly *reassembly, uint32_t next_seq);
-/* Goes on with message seq when it is complete, though earlier ones are not. */
-void kw_reassembly_skip_to(struct kw_reassembly *reassembly, uint16_t seq);
 /* True when something of a message behind the next one is here. */
 KW_MUST_USE bool kw_reassembly_has_later(const struct kw_reassembly *reassembly);
 /* True when a message is partly here, or a later one is here before its turn. */

@@ -23,7 +23,8 @@ enum {
     KW_RECORD_PLAIN_HEADER = 13,
     KW_RECORD_UNIFIED_HEADER = 5, /* what we write: flags, 16-bit number, length; and the CID */
     KW_RECORD_CONTENT_MAX = 1 << 14,
-    KW_RECORD_NONCE12 = 8, /* explicit part of the nonce in 1.2 */
+    KW_RECORD_BODY_MAX = KW_RECORD_CONTENT_MAX + 256, /* RFC 8446, section 5.2 */
+    KW_RECORD_NONCE12 = 8,                            /* explicit part of the nonce in 1.2 */
     /* The number in epoch and sequence; epochs beyond 2^16 do not happen (section 8). */
     KW_RECORD_SEQ_BITS = 48,
 };

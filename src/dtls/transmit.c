@@ -9,7 +9,10 @@
 
 #include <string.h>
 
-enum { OUTBOX_LEN = 2 }; /* before each record in the outbox */
+enum {
+    OUTBOX_LEN = 2, /* before each record in the outbox */
+    FIRST_HELLO_VERSION = 0xfeff,
+};
 
 bool kw_outbox_open(struct kw_dtls *dtls, size_t size, struct kw_writer *ret)
 {
@@ -128,6 +131,7 @@ static enum kw_status write_record(struct kw_dtls *dtls, const struct kw_flight_
     uint8_t body[KW_DTLS_DATAGRAM_MAX];
     struct kw_writer content = kw_writer_of(body, room);
     enum kw_content type = KW_CONTENT_HANDSHAKE;
+    uint16_t version;
 
     if (message->is_ccs) {
         type = KW_CONTENT_CCS;
@@ -139,8 +143,10 @@ static enum kw_status write_record(struct kw_dtls *dtls, const struct kw_flight_
     if (keys != NULL)
         return kw_record_protect(keys, kw_dtls_cid_out(dtls), type, none, kw_writer_view(&content),
                                  out, NULL);
-    kw_record_write_plain(type, KW_DTLS_1_2, dtls->plain_seq++, none, kw_writer_view(&content),
-                          out);
+    /* RFC 9147, section 5.3: the first hello "MAY also be {254, 255} for compatibility". */
+    version = dtls->role == KW_DTLS_CLIENT && dtls->version == KW_DTLS_NONE ? FIRST_HELLO_VERSION
+                                                                            : KW_DTLS_1_2;
+    kw_record_write_plain(type, version, dtls->plain_seq++, none, kw_writer_view(&content), out);
     return KW_OK;
 }
 

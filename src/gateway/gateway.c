@@ -215,7 +215,9 @@ void kw_gateway_tick(struct kw_gateway *gateway, kw_ns now, kw_utc_ms utc)
     gateway->utc_at = now;
 
     drain_rest(gateway, now);
-    gateway->budget = KW_HANDSHAKE_BUDGET;
+    if (!gateway->has_received)
+        gateway->budget = KW_HANDSHAKE_BUDGET;
+    gateway->has_received = false;
     kw_gateway_run_queue(gateway, now);
     while (kw_heap_top(&gateway->heap) <= now) {
         struct kw_call *call = &gateway->calls[gateway->heap.entries[0].call];

@@ -211,6 +211,7 @@ void kw_gateway_run_queue(struct kw_gateway *gateway, kw_ns now)
         gateway->waiting_first = (gateway->waiting_first + 1) % KW_HANDSHAKE_QUEUE;
         gateway->waiting_count--;
         gateway->budget--;
+        gateway->handshake_steps++;
         receive_one(gateway, &gateway->calls[slot->call], &datagram, now);
     }
 }
@@ -228,6 +229,7 @@ static void receive_slow(struct kw_gateway *gateway, struct kw_call *call,
         return;
     }
     gateway->budget--;
+    gateway->handshake_steps++;
     receive_one(gateway, call, datagram, now);
 }
 
@@ -285,15 +287,33 @@ static void receive_chunk(struct kw_gateway *gateway, struct kw_datagram *items,
         receive_slow(gateway, batch.slow_calls[i], batch.slow[i], now);
 }
 
+/*
+ * What a turn may spend on handshakes. A full batch means that more waits at the socket, media
+ * among it: then the socket is emptied first, and a handshake gets a step every 5 ms so that a
+ * flood cannot starve it.
+ */
+static size_t budget_of(const struct kw_gateway *gateway, size_t item_count, kw_ns now)
+{
+    if (item_count < KW_BATCH)
+        return KW_HANDSHAKE_BUDGET;
+    return now >= gateway->handshake_at + KW_HANDSHAKE_PATIENCE ? 1 : 0;
+}
+
 void kw_gateway_receive(struct kw_gateway *gateway, struct kw_datagram *items, size_t item_count,
                         kw_ns now)
 {
+    size_t budget;
+
     KW_ASSERT(now >= gateway->now);
     gateway->now = now;
-    gateway->budget = KW_HANDSHAKE_BUDGET;
+    budget = budget_of(gateway, item_count, now);
+    gateway->budget = budget;
+    gateway->has_received = true;
     kw_gateway_run_queue(gateway, now);
     for (size_t i = 0; i < item_count; i += KW_BATCH)
         receive_chunk(gateway, items + i, KW_MIN((size_t)KW_BATCH, item_count - i), now);
+    if (gateway->budget != budget)
+        gateway->handshake_at = now;
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */

@@ -19,9 +19,9 @@
 
 enum {
     KW_CALL_LEGS = KW_SESSION_GENERATIONS,
-    KW_CALL_ROUTES = 24,   /* 5-tuples of one call: 3 agents watch 8 pairs each */
-    KW_CALL_SSRC_MAX = 16, /* of a session: audio, video, their repair streams, both ways */
-    KW_LEG_STREAMS = 8,    /* incoming SSRCs of a leg that are followed */
+    KW_CALL_ROUTES = 24,  /* 5-tuples of one call: 3 agents watch 8 pairs each */
+    KW_CALL_SSRC_MAX = 8, /* of a session: audio and video, and what a client changes them to */
+    KW_LEG_STREAMS = 8,   /* incoming SSRCs of a leg that are followed */
     KW_LEG_MID_MAX = 32,
     KW_BATCH = 64,            /* datagrams handled at once: bounds the stack */
     KW_HANDSHAKE_BUDGET = 8,  /* DTLS handshake datagrams a turn: about 3 ms at most */
@@ -36,6 +36,7 @@ enum {
 #define KW_REPORT_EVERY KW_S(1) /* RTCP: getStats shows a fresh round trip each second */
 #define KW_KEY_FRAME_EVERY KW_MS(300)
 #define KW_STREAM_ALIVE KW_S(15) /* proxies close silent responses after 30..60 s */
+#define KW_HANDSHAKE_PATIENCE KW_MS(5)
 #define KW_TENANT_MINUTE KW_S(60)
 #define KW_STREAM_SILENT KW_S(1) /* then another SSRC may take its place in the echo */
 
@@ -162,7 +163,10 @@ struct kw_gateway {
 
     struct kw_waiting *waiting;
     size_t waiting_first, waiting_count;
-    size_t budget; /* handshake datagrams left in this turn */
+    size_t budget;            /* handshake datagrams left in this turn */
+    kw_ns handshake_at;       /* when the last one was worked on */
+    uint64_t handshake_steps; /* DTLS datagrams worked on */
+    bool has_received;        /* since the last tick: it is the same turn */
 
     struct kw_listener *listeners;
     size_t listeners_max;

@@ -20,6 +20,7 @@ def main():
     parser.add_argument("--workers", default="2")
     parser.add_argument("--test", default="", help="shell patterns, separated by ';', instead of the scope")
     parser.add_argument("--at-least", default="0", metavar="PERCENT")
+    parser.add_argument("--patient", action="store_true", help="without fail_fast, as the product runs")
     parser.add_argument("--log", default="", help="where the runner's own output goes")
     args = parser.parse_args()
 
@@ -30,9 +31,11 @@ def main():
         log = pathlib.Path(args.log) if args.log else pathlib.Path(work) / "log"
         with open(log, "w", encoding="utf-8") as out:
             # The runner's exit status says only that something failed; check.py says what.
+            patient = ["-shim-extra-flags", "-patient", "-idle-timeout", "2s"]
             subprocess.run(
                 [
                     args.runner,
+                    *(patient if args.patient else []),
                     "-pipe",
                     "-shim-path", str(pathlib.Path(args.shim).resolve()),
                     "-shim-config", str(HERE / "errors.json"),

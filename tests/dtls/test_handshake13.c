@@ -226,7 +226,7 @@ static void a_black_hole_times_out(void **state)
         KW_OK);
     assert_true(pair_run(&pair, pair_one_ended, pair.now + KW_S(600)));
     assert_int_equal(pair.end[1].end, KW_DTLS_END_TIMEOUT);
-    assert_in_range(pair.end[1].datagrams, 10, 40);
+    assert_in_range(pair.end[1].datagrams, 10, 70);
     pair_deinit(&pair);
 }
 

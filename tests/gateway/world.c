@@ -2,6 +2,7 @@
 #include "gateway/world.h"
 
 #include "check.h"
+#include "gateway/state.h"
 #include "rtp/rtp.h"
 #include "support/toy_crypto.h"
 
@@ -157,6 +158,8 @@ void world_init(struct world *world, const struct world_config *config)
     init_tenants(world);
     world->facts = calloc(WORLD_FACTS_MAX, sizeof *world->facts);
     world->peers = calloc(config->clients_max, sizeof *world->peers);
+    world->heap_mem = aligned(kw_heap_size(config->clients_max));
+    kw_heap_init(&world->heap, world->heap_mem, config->clients_max);
 
     gateway = (struct kw_gateway_config){
         .shared = world->shared,
@@ -196,6 +199,7 @@ void world_deinit(struct world *world)
     free(world->gateway_mem);
     free(world->buffers_mem);
     free(world->facts);
+    free(world->heap_mem);
     free(world->peers);
 }
 
@@ -216,6 +220,23 @@ static void peer_events(struct peer *peer)
     }
 }
 
+static bool speaks(const struct world *world, const struct peer *peer)
+{
+    return peer->is_up && !peer->is_mute && !peer->is_deaf && !peer->has_ended &&
+           world->now < peer->media_until;
+}
+
+void world_schedule(struct world *world, struct peer *peer)
+{
+    kw_ns at = KW_NEVER;
+
+    if (peer->session != NULL && !peer->has_ended)
+        at = kw_session_deadline(peer->session);
+    if (speaks(world, peer))
+        at = KW_MIN(at, peer->next_media);
+    kw_heap_set(&world->heap, peer->number, at);
+}
+
 static void peer_transmit(struct world *world, struct peer *peer)
 {
     uint8_t datagram[2048];
@@ -228,6 +249,7 @@ static void peer_transmit(struct world *world, struct peer *peer)
             net_send(&world->net, &path, datagram, len, world->now);
     }
     peer_events(peer);
+    world_schedule(world, peer);
 }
 
 static void put32(uint8_t *at, uint32_t value)
@@ -303,7 +325,8 @@ static void peer_media(struct world *world, struct peer *peer)
     size_t len = 12 + 80;
     struct kw_outlet outlet;
 
-    peer->next_media = world->now + KW_MS(20);
+    peer->next_media =
+        world->now + (world->config.media_interval != 0 ? world->config.media_interval : KW_MS(20));
     packet[2] = (uint8_t)(peer->seq >> 8);
     packet[3] = (uint8_t)peer->seq;
     peer->seq++;
@@ -527,6 +550,7 @@ static struct peer *peer_at(const struct world *world, const struct kw_address *
 static void gateway_receive(struct world *world, struct net_datagram *packets, size_t count)
 {
     struct kw_datagram items[WORLD_BATCH];
+    uint64_t steps;
 
     for (size_t i = 0; i < count; i++)
         items[i] = (struct kw_datagram){
@@ -535,7 +559,14 @@ static void gateway_receive(struct world *world, struct net_datagram *packets, s
             .len = packets[i].len,
             .size = sizeof packets[i].data,
         };
+    for (size_t i = 0; i < count; i++) {
+        if (packets[i].data[0] >= 128)
+            world->media_wait = KW_MAX(world->media_wait, world->now - packets[i].at);
+    }
+    steps = world->gateway->handshake_steps;
     kw_gateway_receive(world->gateway, items, count, world->now);
+    world->busy_until = world->now + count * world->config.packet_cost +
+                        (world->gateway->handshake_steps - steps) * world->config.handshake_cost;
     for (size_t i = 0; i < count; i++) {
         if (items[i].len != 0)
             net_send(&world->net, &items[i].path, items[i].data, items[i].len, world->now);
@@ -558,7 +589,8 @@ static void deliver(struct world *world)
     static struct net_datagram batch[WORLD_BATCH];
     size_t count = 0;
 
-    while (net_take(&world->net, world->now, &batch[count])) {
+    /* A busy gateway reads nothing; then it reads what has come, a batch a turn. */
+    while (world->now >= world->busy_until && net_take(&world->net, world->now, &batch[count])) {
         struct peer *peer;
 
         if (kw_address_equal(&batch[count].path.local, &world_gateway_address)) {
@@ -572,7 +604,7 @@ static void deliver(struct world *world)
         if (peer != NULL)
             peer_receive(world, peer, &batch[count]);
     }
-    if (count != 0)
+    if (count != 0 || (world->gateway->waiting_count != 0 && world->now >= world->busy_until))
         gateway_receive(world, batch, count);
 }
 
@@ -580,38 +612,38 @@ static kw_ns next_moment(struct world *world)
 {
     kw_ns next = KW_MIN(net_next(&world->net), kw_gateway_deadline(world->gateway));
 
-    for (size_t i = 0; i < world->peer_count; i++) {
-        struct peer *peer = &world->peers[i];
+    if (world->now < world->busy_until)
+        next = world->busy_until;
+    return KW_MAX(KW_MIN(next, kw_heap_top(&world->heap)), world->now);
+}
 
-        if (peer->session == NULL || peer->has_ended)
-            continue;
-        next = KW_MIN(next, kw_session_deadline(peer->session));
-        if (peer->is_up && !peer->is_mute && !peer->is_deaf && world->now < peer->media_until)
-            next = KW_MIN(next, peer->next_media);
+static void peer_turn(struct world *world, struct peer *peer)
+{
+    if (kw_session_deadline(peer->session) <= world->now) {
+        assert_int_equal(kw_session_tick(peer->session, world->now), KW_OK);
+        peer_transmit(world, peer);
     }
-    return KW_MAX(next, world->now);
+    if (speaks(world, peer) && peer->next_media <= world->now)
+        peer_media(world, peer);
+    world_schedule(world, peer);
 }
 
 static void turn(struct world *world)
 {
     deliver(world);
-    if (kw_gateway_deadline(world->gateway) <= world->now) {
+    if (world->now >= world->busy_until && kw_gateway_deadline(world->gateway) <= world->now) {
+        uint64_t steps = world->gateway->handshake_steps;
+
         kw_gateway_tick(world->gateway, world->now, world_utc(world));
+        world->busy_until =
+            KW_MAX(world->busy_until, world->now) +
+            (world->gateway->handshake_steps - steps) * world->config.handshake_cost;
         gateway_transmit(world);
     }
-    for (size_t i = 0; i < world->peer_count; i++) {
-        struct peer *peer = &world->peers[i];
-
-        if (peer->session == NULL || peer->has_ended)
-            continue;
-        if (kw_session_deadline(peer->session) <= world->now) {
-            assert_int_equal(kw_session_tick(peer->session, world->now), KW_OK);
-            peer_transmit(world, peer);
-        }
-        if (peer->is_up && !peer->is_mute && !peer->is_deaf && world->now < peer->media_until &&
-            peer->next_media <= world->now)
-            peer_media(world, peer);
-    }
+    /* Each peer once: what is due again at once waits for the next turn. */
+    for (size_t left = world->peer_count; left > 0 && kw_heap_top(&world->heap) <= world->now;
+         left--)
+        peer_turn(world, &world->peers[world->heap.entries[0].call]);
 }
 
 void world_run(struct world *world, kw_ns until)
@@ -619,6 +651,9 @@ void world_run(struct world *world, kw_ns until)
     unsigned stuck = 0;
     kw_ns next;
 
+    /* A test may have changed a peer since. */
+    for (size_t i = 0; i < world->peer_count; i++)
+        world_schedule(world, &world->peers[i]);
     while ((next = next_moment(world)) <= until) {
         stuck = next == world->now ? stuck + 1 : 0;
         CHECK(stuck < 10000, "time stands still at %llu, seed %llu", (unsigned long long)world->now,

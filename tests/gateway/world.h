@@ -13,10 +13,11 @@
 
 #include "control/control.h"
 #include "gateway/call.h"
+#include "gateway/heap.h"
 #include "rtp/rtcp.h"
 #include "rtp/source.h"
 
-enum { WORLD_CLIENTS_MAX = 1024, WORLD_FACTS_MAX = 8192 };
+enum { WORLD_FACTS_MAX = 32768 };
 
 struct world_config {
     uint64_t seed;
@@ -31,6 +32,9 @@ struct world_config {
     size_t handshakes; /* buffers in flight; 0: enough */
     size_t facts_room; /* of the ring; 0: enough */
     bool video;
+    kw_ns media_interval; /* 0: 20 ms */
+    kw_ns handshake_cost; /* virtual time that a handshake datagram takes the gateway */
+    kw_ns packet_cost;    /* .. and any other one */
 };
 
 /* One connection of a client: what a browser's RTCPeerConnection is. */
@@ -82,12 +86,16 @@ struct world {
     struct kw_gateway *gateway;
     struct peer *peers;
     size_t peer_count;
+    struct kw_heap heap; /* when each peer wants to be called */
+    void *heap_mem;
     size_t facts_reserved, fact_count;
     struct kw_fact *facts;
     struct kw_request request;
     struct kw_response response;
     uint8_t offer[KW_SDP_TEXT_MAX];
     uint64_t gateway_datagrams;
+    kw_ns busy_until; /* the gateway works */
+    kw_ns media_wait; /* the longest time that media waited for it */
 };
 
 struct kw_address world_address(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port);
@@ -111,6 +119,8 @@ const char *world_header(const struct world *world, const char *name);
 int world_call(struct world *world, struct peer **ret);
 /* Takes the answer in world->response. */
 void world_answer(struct world *world, struct peer *peer);
+/* After a change from outside: when it wants to be called may have changed. */
+void world_schedule(struct world *world, struct peer *peer);
 /* Protects an RTCP compound and sends it. */
 void world_rtcp(struct world *world, struct peer *peer, const uint8_t *packet, size_t len);
 /* The status JSON of a call contains this text. */

@@ -254,6 +254,12 @@ static bool set_expect_messages(struct config *config, const char *value)
     return true;
 }
 
+static bool set_patient(struct config *config, const char *value)
+{
+    (void)value;
+    return config->is_patient = true;
+}
+
 static bool set_handshaker(struct config *config, const char *value)
 {
     (void)value;
@@ -297,6 +303,7 @@ static const struct {
     {"-key-update-before-read", false, set_key_update},
     {"-expect-msg-callback", true, set_expect_messages},
     {"-is-handshaker-supported", false, set_handshaker},
+    {"-patient", false, set_patient}, /* ours */
     /* How the caller of BoringSSL waits; a sans-IO engine has one way. */
     {"-async", false, NULL},
     {"-implicit-handshake", false, NULL},

@@ -49,6 +49,7 @@ struct config {
     bool key_update_before_read;
     const char *expect_messages; /* trace of messages; NULL: not looked at */
 
+    bool is_patient;          /* without fail_fast, as the product runs */
     bool asks_for_handshaker; /* the runner only wants to know what we are */
 };
 
