@@ -470,7 +470,8 @@ kw_ns kw_dtls_deadline(const struct kw_dtls *dtls)
 static void doubt_retry(struct kw_dtls *dtls)
 {
     if (dtls->role == KW_DTLS_CLIENT && dtls->hs->was_retried && !dtls->hs->is_authenticated &&
-        !dtls->fail_fast && dtls->expiries >= 2 && dtls->state != KW_STATE_CONNECTED)
+        !dtls->fail_fast && dtls->expiries >= KW_DTLS_DOUBT_EXPIRIES &&
+        dtls->state != KW_STATE_CONNECTED)
         kw_flight_unack(&dtls->hs->out, 0);
 }
 

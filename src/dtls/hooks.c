@@ -27,6 +27,7 @@ void kw_dtls_hook_timeout(struct kw_dtls *dtls, kw_ns first, unsigned expiries, 
     KW_ASSERT(now >= dtls->now);
     dtls->now = now;
     dtls->first_timeout = first;
+    dtls->timeout_max = KW_S(60);
     dtls->expiries_max = (uint8_t)expiries;
     dtls->timeout_max = KW_S(60); /* of RFC 9147, section 5.8.2 */
     if (dtls->retransmit_at != KW_NEVER)

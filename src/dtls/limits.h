@@ -34,6 +34,8 @@ enum {
     /* Expiries of the timer without progress, the last of which ends the handshake: a minute
      * after the first sending. */
     KW_DTLS_EXPIRIES_MAX = 32,
+    /* Expiries after which a client doubts the retry that it answered. */
+    KW_DTLS_DOUBT_EXPIRIES = 2,
 };
 
 /* First timeout without a measured round trip; else the round trip and a half, clamped. */
