@@ -7,14 +7,18 @@
 // the old generation goes on and another attempt follows.
 //
 // Playing: every generation has an <audio> element of its own. The next one plays muted until it is ready,
-// then the two swap `muted`; any other way leaves a hole in one browser or the other.
+// then the two swap `muted`, for a moment both being heard; any other way leaves a hole in one browser or
+// the other.
 
 const RETRY_MS = [1000, 2000, 4000, 8000, 15000, 30000];
 const CONNECT_MS = 15000; // ICE and DTLS on a slow network; beyond it there is no path
 const MEDIA_MS = 8000; // a connected generation that carries nothing for so long has failed
 const OVERLAP_MS = 1500; // old packets still under way, and the jitter buffer behind them
+const SWAP_MS = 40; // both are heard: each browser takes up `muted` at its own next buffer, one of 10 or 20 ms
 const SWITCH_MS = 5000; // how long the gateway may take to say that it has switched too
 const PATH_GRACE_MS = 2500; // "disconnected" often heals by itself
+const RETIRE_MS = 12000; // the gateway keeps an old generation for its overlap, at most 10 s
+const FAREWELL_MS = 1000; // for the gateway's answer at the end
 const GIVE_UP_MS = 60000; // without a path or a gateway for so long: the call is over
 
 /** What went wrong, by a name that a page can put into words. */
@@ -291,7 +295,8 @@ export class KeywheelCall extends EventTarget {
   #isWaiting = false; // for the next attempt
   #repair = null;
   #settled = { packetsSent: 0, packetsReceived: 0, packetsLost: 0, bytesSent: 0, bytesReceived: 0 };
-  #heardSwitch = new Map(); // generation number -> resolve
+  #waiting = new Map(); // "switched 3" -> resolve
+  #isClear = Promise.resolve(); // when the gateway has room for another generation
 
   constructor({ url, token = '', stream, configuration = {}, createAudio, automatic = true, fetch: ask }) {
     super();
@@ -372,7 +377,17 @@ export class KeywheelCall extends EventTarget {
     this.emit('stream', { generation: generation.number, stream: generation.remote });
   }
 
-  /** New keys now. Resolves with the record of the rotation; joins one that is under way. */
+  // Resolves when the gateway says so, or after a time without its word.
+  #word(type, number, patienceMs) {
+    const key = `${type} ${number}`;
+    const said = new Promise((done) => this.#waiting.set(key, done));
+    return Promise.race([said, sleep(patienceMs, this.#abort.signal)]).finally(() => this.#waiting.delete(key));
+  }
+
+  /**
+   * New keys now. Resolves with the record of the rotation; joins one that is under way, and waits while the
+   * gateway still keeps the generation before.
+   */
   rotate({ reason = 'operator', method = 'parallel' } = {}) {
     const run = { parallel: () => this.#rotateParallel(reason), restart: () => this.#rotateRestart(reason) }[method];
     if (!run) return Promise.reject(new KeywheelError('unsupported', `No method is called ${method}.`));
@@ -410,19 +425,23 @@ export class KeywheelCall extends EventTarget {
   }
 
   async #rotateParallel(reason) {
+    await this.#isClear;
     const old = this.current;
+    if (!old || this.state === 'ended') throw new KeywheelError('closed', 'There is no call.');
     const next = new Generation(this, old.number + 1);
     const began = performance.now();
     this.next = next;
     this.emit('rotating', { generation: next.number, reason, method: 'parallel' });
     try {
-      const switched = new Promise((done) => this.#heardSwitch.set(next.number, done));
       await next.negotiate(this.#links.get('generations') ?? `${this.resource}/generations`);
+      const switched = this.#word('switched', next.number, CONNECT_MS);
       await deadline(next.connected, CONNECT_MS, () => new KeywheelError('no-path', 'The next generation found no path.'));
       next.timing.ready = performance.now();
       await next.carries();
       next.audio.volume = old.audio.volume;
-      next.audio.muted = old.audio.muted;
+      const wasMuted = old.audio.muted;
+      next.audio.muted = wasMuted;
+      if (!wasMuted) await sleep(SWAP_MS);
       old.audio.muted = true;
       old.state = 'previous';
       next.state = 'current';
@@ -440,6 +459,7 @@ export class KeywheelCall extends EventTarget {
         switchMs: performance.now() - began,
         lost: 0,
       };
+      this.#isClear = this.#word('retired', old.number, RETIRE_MS);
       await Promise.all([sleep(OVERLAP_MS, this.#abort.signal), Promise.race([switched, sleep(SWITCH_MS, this.#abort.signal)])]);
       record.lost = await this.#retire(old);
       this.rotations.push(record);
@@ -450,8 +470,6 @@ export class KeywheelCall extends EventTarget {
       if (this.next === next) this.next = null;
       this.#failed(error, reason);
       throw error;
-    } finally {
-      this.#heardSwitch.delete(next.number);
     }
   }
 
@@ -525,13 +543,12 @@ export class KeywheelCall extends EventTarget {
       return; // a newer gateway may say what we cannot read
     }
     this.emit('gateway', { type, ...detail });
+    this.#waiting.get(`${type} ${detail.generation}`)?.();
     if (type === 'due') {
       this.#due(detail.reason);
     } else if (type === 'state') {
       // The first word of a stream: what happened while nobody listened.
       if (detail.rotation?.dueInSeconds === 0) this.#due('due');
-    } else if (type === 'switched') {
-      this.#heardSwitch.get(detail.generation)?.();
     } else if (type === 'closed') {
       this.#finish(new KeywheelError('ended', `The gateway ended the call: ${detail.end ?? 'no reason given'}.`, { end: detail.end }));
     }
@@ -598,16 +615,20 @@ export class KeywheelCall extends EventTarget {
     await this.#finish(null);
   }
 
-  // Whatever the reason, the gateway is told, unless it is the one that said so.
+  // Whatever the reason, the gateway is told, unless it is the one that said so. It is told first: closing the
+  // last connection ends the call there as well, and then there would be nothing to delete.
   async #finish(error) {
     if (this.state === 'ended') return;
     const resource = this.resource ?? this.next?.resource;
+    const generations = [this.next, this.previous, this.current].filter(Boolean);
+    for (const generation of generations) generation.audio.pause();
     this.#enter('ended', { error });
     this.#abort.abort();
-    for (const generation of [this.next, this.previous, this.current]) generation?.close();
     this.emit('ended', { error });
-    if (!resource || error?.code === 'gone' || error?.code === 'ended') return;
-    await this.request('DELETE', resource, { keepalive: true }).catch(() => {});
+    if (resource && error?.code !== 'gone' && error?.code !== 'ended') {
+      await Promise.race([this.request('DELETE', resource, { keepalive: true }).catch(() => {}), sleep(FAREWELL_MS)]);
+    }
+    for (const generation of generations) generation.close();
   }
 
   /** What the gateway knows of this call: its own JSON. */

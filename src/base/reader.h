@@ -16,7 +16,8 @@ struct kw_reader {
 
 static inline struct kw_reader kw_reader_of(const uint8_t *data, size_t len)
 {
-    return (struct kw_reader){.at = data, .end = data + len};
+    /* an empty view may have no address, and NULL + 0 is undefined */
+    return (struct kw_reader){.at = data, .end = len != 0 ? data + len : data};
 }
 
 static inline struct kw_reader kw_reader_of_bytes(struct kw_bytes bytes)

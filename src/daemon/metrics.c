@@ -42,6 +42,8 @@ static const struct {
      "1 when key memory cannot be swapped out."},
     {"keywheel_arena_bytes", GAUGE, offsetof(struct kw_metrics, arena_size),
      "Size of the memory for keys."},
+    {"keywheel_arena_used_bytes", GAUGE, offsetof(struct kw_metrics, arena_used),
+     "How much of it is in use."},
     {"keywheel_arena_peak_bytes", GAUGE, offsetof(struct kw_metrics, arena_peak),
      "The most of it that was in use."},
 };

@@ -27,6 +27,7 @@ struct kw_metrics {
     _Atomic uint64_t evidence_failing;
     _Atomic uint64_t memory_locked;
     _Atomic uint64_t arena_size;
+    _Atomic uint64_t arena_used;
     _Atomic uint64_t arena_peak;
     _Atomic uint64_t is_draining;
 };

@@ -69,6 +69,7 @@ static void publish_metrics(struct kw_worker *worker)
         struct kw_arena_usage usage;
 
         kw_arena_usage(worker->arena, &usage);
+        set(&metrics->arena_used, usage.used);
         set(&metrics->arena_peak, usage.peak);
     }
 }

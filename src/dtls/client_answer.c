@@ -88,6 +88,8 @@ static enum kw_status handle_retry(struct kw_dtls *dtls, const struct kw_message
         dtls->version = KW_DTLS_1_3;
     kw_client_note_retry(dtls, message);
     hs->was_retried = true;
+    /* The ServerHello that we have may answer the new hello just as well: it is looked at again. */
+    memset(hs->hello_hash, 0, sizeof hs->hello_hash);
     hs->was_verified = false;
     hs->retry_suite = hello->suite;
     hs->retry_group = group;

@@ -229,8 +229,8 @@ void kw_wheel_track(struct kw_session *session, const struct kw_generation *gen,
 /* rotate.c: ROTATE in application data of the live association (overlap) */
 enum kw_status kw_rotate_ask(struct kw_session *session, struct kw_generation *next, kw_ns now);
 enum kw_status kw_rotate_answer(struct kw_session *session, struct kw_generation *next, kw_ns now);
-void kw_rotate_receive(struct kw_session *session, struct kw_generation *from,
-                       struct kw_bytes message, kw_ns now);
+void kw_rotate_receive(struct kw_session *session, struct kw_generation *from, struct kw_bytes raw,
+                       kw_ns now);
 void kw_rotate_tick(struct kw_session *session, kw_ns now);
 /* overlap is possible: the peer is one of us. */
 bool kw_rotate_able(const struct kw_session *session, const struct kw_generation *current);

@@ -163,6 +163,8 @@ static enum kw_verdict protect(struct kw_srtp *srtp, uint8_t *packet, size_t *le
     verdict = rtp_header_parse(packet, *len, &header);
     if (verdict != KW_ACCEPT)
         return verdict;
+    if (is_cryptex(srtp, &header))
+        return KW_DROP_MALFORMED; /* in clear, under the name of an encrypted extension */
     if (*len > KW_SRTP_PACKET_MAX - KW_SRTP_TAIL || size < *len + KW_SRTP_TAIL)
         return KW_DROP_LIMIT;
 

@@ -2,7 +2,7 @@
 // Starts a keywheeld of our own and reads the console's address from its output.
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { endChild } from './sound.mjs';
@@ -10,10 +10,22 @@ import { endChild } from './sound.mjs';
 const START_MS = 15000;
 let nextPort = 18080;
 
+// A configuration of one tenant: what the demo is, with another rotation.
+function configure(folder, rotation) {
+  const token = 'browser-suite-token';
+  writeFileSync(join(folder, 'token'), `${token}\n`, { mode: 0o600 });
+  const lines = ['tenants:', '  - name: demo', '    token-file: token', '    rotation:'];
+  for (const [key, value] of Object.entries(rotation)) lines.push(`      ${key}: ${value}`);
+  writeFileSync(join(folder, 'keywheel.yaml'), lines.join('\n') + '\n');
+  return token;
+}
+
 // {origin, address, token, log(), stop()}
-export async function startGateway({ options = [] } = {}) {
+export async function startGateway({ options = [], rotation } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'kw-gateway-'));
   const port = nextPort++;
+  const configured = rotation && configure(folder, rotation);
+  if (rotation) options = [...options, '--config', 'keywheel.yaml'];
   const [program, ...fixed] = (process.env.KW_GATEWAY ?? 'keywheeld').split(' ');
   const child = spawn(program, [...fixed, '--listen', `127.0.0.1:${port}`, ...options], {
     cwd: folder,
@@ -34,7 +46,7 @@ export async function startGateway({ options = [] } = {}) {
     }
     await new Promise((done) => setTimeout(done, 50));
   }
-  const token = /#(?:token=)?([\w.~-]+)/.exec(log)?.[1] ?? process.env.KW_GATEWAY_TOKEN;
+  const token = configured ?? /#(?:token=)?([\w.~-]+)/.exec(log)?.[1] ?? process.env.KW_GATEWAY_TOKEN;
   return {
     origin,
     token,

@@ -15,6 +15,21 @@ export function installLab() {
     return out.stream;
   }
 
+  // The tone above a steady noise, so that what is heard twice for a moment does not cancel itself.
+  function noisyStream(context, frequency) {
+    const noise = new AudioBuffer({ length: 2 * context.sampleRate, sampleRate: context.sampleRate });
+    const samples = noise.getChannelData(0);
+    for (let i = 0; i < samples.length; i++) samples[i] = 2 * Math.random() - 1;
+    const oscillator = new OscillatorNode(context, { frequency });
+    const hiss = new AudioBufferSourceNode(context, { buffer: noise, loop: true });
+    const out = context.createMediaStreamDestination();
+    oscillator.connect(new GainNode(context, { gain: 0.15 })).connect(out);
+    hiss.connect(new GainNode(context, { gain: 0.4 })).connect(out);
+    oscillator.start();
+    hiss.start();
+    return out.stream;
+  }
+
   // A picture that changes 30 times a second and whose left half says what it is.
   function pictureTrack(colour) {
     const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 240 });
@@ -60,15 +75,15 @@ export function installLab() {
 
   const plain = (report) => [...report.values()].map((entry) => ({ ...entry }));
 
-  window.lab = { sleep, toneStream, pictureTrack, loudest, leftColour, plain };
+  window.lab = { sleep, toneStream, noisyStream, pictureTrack, loudest, leftColour, plain };
 }
 
 // A call with a tone (and a picture), watched for some seconds. Everything it returns is plain data.
-export async function callWithTone({ token, frequency, seconds, video, family, settleMs = 1000 }) {
+export async function callWithTone({ token, frequency, seconds, video, noisy, family, settleMs = 1000 }) {
   const { KeywheelCall } = await import('/keywheel.js');
   const context = new AudioContext();
   await context.resume();
-  const stream = lab.toneStream(context, frequency);
+  const stream = noisy ? lab.noisyStream(context, frequency) : lab.toneStream(context, frequency);
   if (video) stream.addTrack(lab.pictureTrack('rgb(200, 30, 30)'));
 
   // Only candidates of one family reach the browser when the test asks for it.
@@ -108,7 +123,7 @@ export async function callWithRotations({ token, frequency, rotations, everyMs, 
   const { KeywheelCall } = await import('/keywheel.js');
   const context = new AudioContext();
   await context.resume();
-  const call = new KeywheelCall({ url: '/v1/calls', token, stream: lab.toneStream(context, frequency) });
+  const call = new KeywheelCall({ url: '/v1/calls', token, stream: lab.noisyStream(context, frequency) });
   const heard = [];
   for (const type of ['due', 'rotating', 'rotated', 'rotationfailed', 'gateway', 'ended']) {
     call.addEventListener(type, ({ detail }) => heard.push([type, Math.round(performance.now()), detail?.type ?? detail?.error?.message ?? detail?.reason, detail?.generation]));

@@ -46,29 +46,33 @@ export async function stopSound() {
   server = null;
 }
 
-// Records everything that is played until stop(), which returns the samples.
+// Records everything that is played until stop(), which returns {samples, began}.
 export function record() {
   const child = spawn('parec', ['--device=heard.monitor', '--format=s16le', `--rate=${RATE}`, '--channels=1', '--latency-msec=20'], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const chunks = [];
-  child.stdout.on('data', (chunk) => chunks.push(chunk));
+  let began = 0; // wall clock of the first sample
+  child.stdout.on('data', (chunk) => {
+    began ||= Date.now() - chunk.length / (2 * WINDOW);
+    chunks.push(chunk);
+  });
   return {
     async stop() {
       await endChild(child);
       const bytes = Buffer.concat(chunks);
       const samples = new Int16Array(bytes.length >> 1);
       for (let i = 0; i < samples.length; i++) samples[i] = bytes.readInt16LE(2 * i);
-      return samples;
+      return { samples, began };
     },
   };
 }
 
 /*
- * The silences in a steady tone: [{at, ms}], at in seconds from its beginning. The first second (a jitter
- * buffer finding its size) and the last half (the end of the call) do not count.
+ * The silences in a steady tone: [{at, ms}], at in milliseconds since 1970. The first second (a jitter buffer
+ * finding its size) and the last half (the end of the call) do not count.
  */
-export function holesIn(samples, shortestMs = 3) {
+export function holesIn({ samples, began }, shortestMs = 3) {
   const loudness = [];
   for (let i = 0; i + WINDOW <= samples.length; i += WINDOW) {
     let sum = 0;
@@ -85,7 +89,7 @@ export function holesIn(samples, shortestMs = 3) {
       quiet++;
       continue;
     }
-    if (quiet >= shortestMs) holes.push({ at: (i - quiet - first) / 1000, ms: quiet });
+    if (quiet >= shortestMs) holes.push({ at: Math.round(began + i - quiet), ms: quiet });
     quiet = 0;
   }
   return { seconds: Math.max(0, last - first) / 1000, median: Math.round(median), holes };

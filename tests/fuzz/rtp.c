@@ -72,8 +72,8 @@ static void feed_splice(const uint8_t *data, size_t size)
     kw_splice_init(&splice, &params);
     while (kw_reader_left(&in) >= 4) {
         uint8_t head = kw_read_u8(&in);
-        size_t len = KW_MIN((size_t)kw_read_u8(&in), kw_reader_left(&in));
-        struct kw_bytes piece = kw_read_bytes(&in, len);
+        size_t len = kw_read_u8(&in);
+        struct kw_bytes piece = kw_read_bytes(&in, KW_MIN(len, kw_reader_left(&in)));
         struct kw_splice_packet info = {.generation = head & 3,
                                         .codec = (enum kw_video_codec)(head >> 2 & 3),
                                         .has_send_time = (head & 16) != 0,

@@ -2,6 +2,7 @@
 #include "gateway/world.h"
 
 #include "check.h"
+#include "gateway/state.h"
 #include "rtp/rtp.h"
 #include "support/toy_crypto.h"
 
@@ -15,7 +16,13 @@ const struct kw_address world_gateway_address = {
     .ip = {192, 0, 2, 1},
 };
 
-enum { WORLD_BATCH = 64 };
+const struct kw_address world_agent_address = {
+    .family = 4,
+    .port = 6000,
+    .ip = {192, 0, 2, 99},
+};
+
+enum { WORLD_BATCH = 64, AGENT_SSRC = 0xa9e27 };
 
 static const kw_utc_ms start_utc = 1795000000000; /* November 2026 */
 
@@ -132,7 +139,8 @@ static void init_tenants(struct world *world)
         strcpy(tenant->name, names[i]);
         strcpy(tenant->token, tokens[i]);
         assert_true(kw_policy_preset("modern", &tenant->policy));
-        tenant->backend = KW_BACKEND_ECHO;
+        tenant->backend = i == 0 ? world->config.backend : KW_BACKEND_ECHO;
+        tenant->rtp_target = world_agent_address;
         tenant->calls_max = world->config.tenant_calls_max;
         tenant->calls_per_minute = world->config.calls_per_minute;
         if (world->config.period != 0)
@@ -157,6 +165,8 @@ void world_init(struct world *world, const struct world_config *config)
     init_tenants(world);
     world->facts = calloc(WORLD_FACTS_MAX, sizeof *world->facts);
     world->peers = calloc(config->clients_max, sizeof *world->peers);
+    world->heap_mem = aligned(kw_heap_size(config->clients_max));
+    kw_heap_init(&world->heap, world->heap_mem, config->clients_max);
 
     gateway = (struct kw_gateway_config){
         .shared = world->shared,
@@ -196,6 +206,7 @@ void world_deinit(struct world *world)
     free(world->gateway_mem);
     free(world->buffers_mem);
     free(world->facts);
+    free(world->heap_mem);
     free(world->peers);
 }
 
@@ -216,6 +227,23 @@ static void peer_events(struct peer *peer)
     }
 }
 
+static bool speaks(const struct world *world, const struct peer *peer)
+{
+    return peer->is_up && !peer->is_mute && !peer->is_deaf && !peer->has_ended &&
+           world->now < peer->media_until;
+}
+
+void world_schedule(struct world *world, struct peer *peer)
+{
+    kw_ns at = KW_NEVER;
+
+    if (peer->session != NULL && !peer->has_ended)
+        at = kw_session_deadline(peer->session);
+    if (speaks(world, peer))
+        at = KW_MIN(at, peer->next_media);
+    kw_heap_set(&world->heap, peer->number, at);
+}
+
 static void peer_transmit(struct world *world, struct peer *peer)
 {
     uint8_t datagram[2048];
@@ -228,6 +256,7 @@ static void peer_transmit(struct world *world, struct peer *peer)
             net_send(&world->net, &path, datagram, len, world->now);
     }
     peer_events(peer);
+    world_schedule(world, peer);
 }
 
 static void put32(uint8_t *at, uint32_t value)
@@ -303,7 +332,8 @@ static void peer_media(struct world *world, struct peer *peer)
     size_t len = 12 + 80;
     struct kw_outlet outlet;
 
-    peer->next_media = world->now + KW_MS(20);
+    peer->next_media =
+        world->now + (world->config.media_interval != 0 ? world->config.media_interval : KW_MS(20));
     packet[2] = (uint8_t)(peer->seq >> 8);
     packet[3] = (uint8_t)peer->seq;
     peer->seq++;
@@ -334,6 +364,16 @@ static void peer_receive(struct world *world, struct peer *peer, struct net_data
     if (received.kind == KW_PACKET_RTP) {
         uint16_t seq = (uint16_t)(packet->data[2] << 8 | packet->data[3]);
 
+        uint32_t ssrc = get32(packet->data + 8), ts = get32(packet->data + 4);
+        uint32_t step = ts - peer->back_ts - 960;
+
+        if (peer->media_back != 0 && ssrc == peer->back_ssrc && step != 0) {
+            peer->ts_steps++;
+            peer->ts_step_max = KW_MAX(peer->ts_step_max, (int32_t)step < 0 ? 0 - step : step);
+        }
+        if (peer->media_back == 0 || ssrc != peer->back_ssrc)
+            peer->back_ssrcs++;
+        peer->back_ts = ts;
         if (peer->media_back != 0 && seq != (uint16_t)(peer->back_seq + 1))
             peer->back_gaps++;
         peer->back_seq = seq;
@@ -349,19 +389,14 @@ static void peer_receive(struct world *world, struct peer *peer, struct net_data
     peer_transmit(world, peer);
 }
 
-struct peer *world_peer(struct world *world, size_t *offer_len)
+size_t world_offer(struct world *world, struct peer *peer)
 {
-    struct peer *peer = &world->peers[world->peer_count];
     const struct kw_random random = toy_random(&world->toy_state);
     struct kw_sdp_offer_params params;
+    size_t len;
 
-    assert_true(world->peer_count < world->config.clients_max);
-    *peer = (struct peer){.used = true, .number = (uint32_t)world->peer_count};
-    world->peer_count++;
-    peer->address = world_address(198, 51, (uint8_t)(peer->number >> 8), (uint8_t)peer->number,
-                                  (uint16_t)(40000 + peer->number % 20000));
-    peer->ssrc = 0x1000 + peer->number;
-    peer->seq = (uint16_t)(net_draw(&world->net, 0x8000));
+    if (peer->identity != NULL)
+        world->crypto->ops->identity_free(peer->identity);
     assert_int_equal(kw_ice_credentials_draw(&random, &peer->credentials), KW_OK);
     assert_int_equal(
         world->crypto->ops->identity_new(world->crypto, world_utc(world), &peer->identity), KW_OK);
@@ -383,8 +418,23 @@ struct peer *world_peer(struct world *world, size_t *offer_len)
         .has_video = world->config.video,
         .video_ssrc = peer->ssrc + 0x10000,
     };
-    *offer_len = kw_sdp_offer_write(&params, (char *)world->offer, sizeof world->offer);
-    assert_true(*offer_len != 0);
+    len = kw_sdp_offer_write(&params, (char *)world->offer, sizeof world->offer);
+    assert_true(len != 0);
+    return len;
+}
+
+struct peer *world_peer(struct world *world, size_t *offer_len)
+{
+    struct peer *peer = &world->peers[world->peer_count];
+
+    assert_true(world->peer_count < world->config.clients_max);
+    *peer = (struct peer){.used = true, .number = (uint32_t)world->peer_count};
+    world->peer_count++;
+    peer->address = world_address(198, 51, (uint8_t)(peer->number >> 8), (uint8_t)peer->number,
+                                  (uint16_t)(40000 + peer->number % 20000));
+    peer->ssrc = 0x1000 + peer->number;
+    peer->seq = (uint16_t)(net_draw(&world->net, 0x8000));
+    *offer_len = world_offer(world, peer);
     return peer;
 }
 
@@ -395,7 +445,8 @@ void world_answer(struct world *world, struct peer *peer)
     struct kw_policy policy;
     struct kw_terms terms;
     struct kw_peer known;
-    struct kw_session_params session = {.terms = &terms, .ssrc_max = 4, .method = KW_METHOD_CAP};
+    struct kw_session_params session = {
+        .terms = &terms, .ssrc_max = 4, .method = KW_METHOD_RESTART};
     struct kw_generation_params generation = {
         .role = KW_DTLS_CLIENT,
         .identity = peer->identity,
@@ -416,9 +467,14 @@ void world_answer(struct world *world, struct peer *peer)
         .fingerprint_count = sdp.transport.fingerprint_count,
     };
     assert_int_equal(kw_policy_decide(&policy, &known, world_utc(world), &terms), KW_REFUSAL_NONE);
-    peer->mem = aligned(kw_session_size(4));
-    assert_int_equal(
-        kw_session_init(peer->mem, &world->shared, &session, world->now, &peer->session), KW_OK);
+    if (peer->session == NULL) {
+        peer->mem = aligned(kw_session_size(4));
+        assert_int_equal(
+            kw_session_init(peer->mem, &world->shared, &session, world->now, &peer->session),
+            KW_OK);
+    } else {
+        generation.method = KW_METHOD_RESTART;
+    }
     generation.fingerprints = sdp.transport.fingerprints;
     generation.fingerprint_count = sdp.transport.fingerprint_count;
     memcpy(generation.remote.ufrag, sdp.transport.ufrag.data, sdp.transport.ufrag.len);
@@ -527,6 +583,7 @@ static struct peer *peer_at(const struct world *world, const struct kw_address *
 static void gateway_receive(struct world *world, struct net_datagram *packets, size_t count)
 {
     struct kw_datagram items[WORLD_BATCH];
+    uint64_t steps;
 
     for (size_t i = 0; i < count; i++)
         items[i] = (struct kw_datagram){
@@ -535,7 +592,14 @@ static void gateway_receive(struct world *world, struct net_datagram *packets, s
             .len = packets[i].len,
             .size = sizeof packets[i].data,
         };
+    for (size_t i = 0; i < count; i++) {
+        if (packets[i].data[0] >= 128)
+            world->media_wait = KW_MAX(world->media_wait, world->now - packets[i].at);
+    }
+    steps = world->gateway->handshake_steps;
     kw_gateway_receive(world->gateway, items, count, world->now);
+    world->busy_until = world->now + count * world->config.packet_cost +
+                        (world->gateway->handshake_steps - steps) * world->config.handshake_cost;
     for (size_t i = 0; i < count; i++) {
         if (items[i].len != 0)
             net_send(&world->net, &items[i].path, items[i].data, items[i].len, world->now);
@@ -553,12 +617,43 @@ void world_inject(struct world *world, const struct kw_path *path, const uint8_t
     gateway_receive(world, &packet, 1);
 }
 
+/* The agent sees one stream, and answers in kind. */
+static void agent_receive(struct world *world, struct net_datagram *packet)
+{
+    uint8_t answer[172] = {0x80, 111};
+    uint16_t seq = (uint16_t)(packet->data[2] << 8 | packet->data[3]);
+    uint32_t ts = get32(packet->data + 4), ssrc = get32(packet->data + 8);
+
+    if (kw_srtp_is_rtcp(packet->data, packet->len)) {
+        assert_int_equal(kw_rtcp_check(packet->data, packet->len), KW_ACCEPT);
+        world->agent_rtcp++;
+        return;
+    }
+    assert_int_equal(packet->len, 12 + 80); /* no tag, no extension */
+    if (world->agent_got == 0 || ssrc != world->agent_ssrc)
+        world->agent_ssrcs++;
+    if (world->agent_got != 0 && seq != (uint16_t)(world->agent_seq + 1))
+        world->agent_gaps++;
+    if (world->agent_got != 0 && ts != world->agent_ts + 960)
+        world->agent_ts_steps++;
+    world->agent_ssrc = ssrc;
+    world->agent_seq = seq;
+    world->agent_ts = ts;
+    put32(answer + 4, (uint32_t)world->agent_got * 960);
+    put32(answer + 8, AGENT_SSRC);
+    answer[2] = (uint8_t)(world->agent_got >> 8);
+    answer[3] = (uint8_t)world->agent_got;
+    world->agent_got++;
+    net_send(&world->net, &packet->path, answer, sizeof answer, world->now);
+}
+
 static void deliver(struct world *world)
 {
     static struct net_datagram batch[WORLD_BATCH];
     size_t count = 0;
 
-    while (net_take(&world->net, world->now, &batch[count])) {
+    /* A busy gateway reads nothing; then it reads what has come, a batch a turn. */
+    while (world->now >= world->busy_until && net_take(&world->net, world->now, &batch[count])) {
         struct peer *peer;
 
         if (kw_address_equal(&batch[count].path.local, &world_gateway_address)) {
@@ -568,11 +663,15 @@ static void deliver(struct world *world)
             }
             continue;
         }
+        if (kw_address_equal(&batch[count].path.local, &world_agent_address)) {
+            agent_receive(world, &batch[count]);
+            continue;
+        }
         peer = peer_at(world, &batch[count].path.local);
         if (peer != NULL)
             peer_receive(world, peer, &batch[count]);
     }
-    if (count != 0)
+    if (count != 0 || (world->gateway->waiting_count != 0 && world->now >= world->busy_until))
         gateway_receive(world, batch, count);
 }
 
@@ -580,38 +679,38 @@ static kw_ns next_moment(struct world *world)
 {
     kw_ns next = KW_MIN(net_next(&world->net), kw_gateway_deadline(world->gateway));
 
-    for (size_t i = 0; i < world->peer_count; i++) {
-        struct peer *peer = &world->peers[i];
+    if (world->now < world->busy_until)
+        next = world->busy_until;
+    return KW_MAX(KW_MIN(next, kw_heap_top(&world->heap)), world->now);
+}
 
-        if (peer->session == NULL || peer->has_ended)
-            continue;
-        next = KW_MIN(next, kw_session_deadline(peer->session));
-        if (peer->is_up && !peer->is_mute && !peer->is_deaf && world->now < peer->media_until)
-            next = KW_MIN(next, peer->next_media);
+static void peer_turn(struct world *world, struct peer *peer)
+{
+    if (kw_session_deadline(peer->session) <= world->now) {
+        assert_int_equal(kw_session_tick(peer->session, world->now), KW_OK);
+        peer_transmit(world, peer);
     }
-    return KW_MAX(next, world->now);
+    if (speaks(world, peer) && peer->next_media <= world->now)
+        peer_media(world, peer);
+    world_schedule(world, peer);
 }
 
 static void turn(struct world *world)
 {
     deliver(world);
-    if (kw_gateway_deadline(world->gateway) <= world->now) {
+    if (world->now >= world->busy_until && kw_gateway_deadline(world->gateway) <= world->now) {
+        uint64_t steps = world->gateway->handshake_steps;
+
         kw_gateway_tick(world->gateway, world->now, world_utc(world));
+        world->busy_until =
+            KW_MAX(world->busy_until, world->now) +
+            (world->gateway->handshake_steps - steps) * world->config.handshake_cost;
         gateway_transmit(world);
     }
-    for (size_t i = 0; i < world->peer_count; i++) {
-        struct peer *peer = &world->peers[i];
-
-        if (peer->session == NULL || peer->has_ended)
-            continue;
-        if (kw_session_deadline(peer->session) <= world->now) {
-            assert_int_equal(kw_session_tick(peer->session, world->now), KW_OK);
-            peer_transmit(world, peer);
-        }
-        if (peer->is_up && !peer->is_mute && !peer->is_deaf && world->now < peer->media_until &&
-            peer->next_media <= world->now)
-            peer_media(world, peer);
-    }
+    /* Each peer once: what is due again at once waits for the next turn. */
+    for (size_t left = world->peer_count; left > 0 && kw_heap_top(&world->heap) <= world->now;
+         left--)
+        peer_turn(world, &world->peers[world->heap.entries[0].call]);
 }
 
 void world_run(struct world *world, kw_ns until)
@@ -619,6 +718,9 @@ void world_run(struct world *world, kw_ns until)
     unsigned stuck = 0;
     kw_ns next;
 
+    /* A test may have changed a peer since. */
+    for (size_t i = 0; i < world->peer_count; i++)
+        world_schedule(world, &world->peers[i]);
     while ((next = next_moment(world)) <= until) {
         stuck = next == world->now ? stuck + 1 : 0;
         CHECK(stuck < 10000, "time stands still at %llu, seed %llu", (unsigned long long)world->now,

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * All calls rotate in the same moment, on a gateway whose handshake datagrams cost what they cost
+ * on a core: media does not wait. KW_STORM_CALLS sizes it; the gate is 2000.
+ */
+#include "check.h"
+
+#include "gateway/world.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool all_are_up(struct world *world)
+{
+    for (size_t i = 0; i < world->peer_count; i++) {
+        if (!world->peers[i].is_up)
+            return false;
+    }
+    return true;
+}
+
+static void media_does_not_wait_for_handshakes(void **state)
+{
+    const char *text = getenv("KW_STORM_CALLS");
+    size_t calls = text != NULL ? strtoul(text, NULL, 10) : 500;
+    struct world_config config = {
+        .seed = 5,
+        .link = {.delay = KW_MS(20), .jitter = KW_MS(10)},
+        .calls_max = calls,
+        .clients_max = 2 * calls,
+        .media_interval = KW_MS(200),
+    };
+    struct world *world = calloc(1, sizeof *world);
+    uint64_t gaps = 0;
+    kw_ns begun;
+
+    (void)state;
+    world_init(world, &config);
+    for (size_t i = 0; i < calls; i++) {
+        struct peer *peer;
+
+        assert_int_equal(world_call(world, &peer), 201);
+        if (i % 8 == 0)
+            world_run(world, world->now + KW_MS(2));
+    }
+    assert_true(world_until(world, all_are_up, KW_S(30)));
+    world_run(world, world->now + KW_S(2));
+
+    /* 300 us for a handshake datagram: more than half of a whole handshake on the slowest group. */
+    world->config.handshake_cost = KW_US(300);
+    world->config.packet_cost = KW_US(2);
+    world->media_wait = 0;
+    begun = world->now;
+    for (size_t i = 0; i < calls; i++) {
+        char path[300];
+        size_t offer_len;
+        struct peer *peer = world_peer(world, &offer_len);
+
+        snprintf(path, sizeof path, "%s/generations", world->peers[i].location);
+        assert_int_equal(world_request(world, KW_REQUEST_POST, path, "demo-token",
+                                       "application/sdp", world->offer, offer_len),
+                         201);
+        strcpy(peer->location, world->peers[i].location);
+        world_answer(world, peer);
+    }
+    CHECK(world_until(world, all_are_up, KW_S(60)), "not all of them came up");
+    print_message("%zu rotations at once: %.1f s, longest wait of a media packet %.2f ms\n", calls,
+                  (double)(world->now - begun) / 1e9, (double)world->media_wait / 1e6);
+    assert_true(world->media_wait <= KW_MS(20));
+    for (size_t i = 0; i < calls; i++)
+        gaps += world->peers[i].back_gaps;
+    assert_int_equal(gaps, 0);
+    world_deinit(world);
+    free(world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(media_does_not_wait_for_handshakes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "check.h"
+
+#include "peer.h"
+
+#include "../http/client.h"
+#include "sdp/sdp.h"
+#include "sys/clock.h"
+
+#include <keywheel/openssl.h>
+
+#include <stdlib.h>
+#include <sys/socket.h>
+
+enum { RTP_HEADER_LEN = 12, PAYLOAD_LEN = 80, SSRC_MAX = 8, PEERS_MAX = 20 };
+
+static struct {
+    struct kw_crypto *crypto;
+    struct kw_random random;
+    struct kw_dtls_shared dtls;
+    const struct kw_srtp_kernel *kernel;
+    void *buffers;
+} world;
+
+static void *aligned(size_t size)
+{
+    void *mem = aligned_alloc(64, (size + 63) / 64 * 64);
+
+    assert_non_null(mem);
+    memset(mem, 0, size);
+    return mem;
+}
+
+void peer_world_open(void)
+{
+    const struct kw_openssl_config config = {
+        .associations = PEERS_MAX, .handshakes = PEERS_MAX, .srtp_keys = 2 * PEERS_MAX};
+
+    assert_int_equal(kw_openssl_new(&config, &world.crypto), KW_OK);
+    world.random = kw_openssl_random();
+    world.buffers = aligned(kw_dtls_buffers_size(PEERS_MAX));
+    world.dtls = (struct kw_dtls_shared){
+        .crypto = world.crypto,
+        .random = world.random,
+        .buffers = kw_dtls_buffers_init(world.buffers, PEERS_MAX),
+    };
+    world.kernel = kw_srtp_kernel_select(world.crypto, NULL);
+    assert_non_null(world.kernel);
+}
+
+void peer_world_close(void)
+{
+    kw_openssl_free(world.crypto);
+    free(world.buffers);
+}
+
+struct kw_crypto *peer_crypto(void)
+{
+    return world.crypto;
+}
+
+static bool header_value(const char *answer, const char *name, char *dst, size_t dst_size)
+{
+    const char *at = strcasestr(answer, name);
+    size_t len;
+
+    if (at == NULL)
+        return false;
+    at += strlen(name);
+    len = strcspn(at, "\r\n");
+    if (len >= dst_size)
+        return false;
+    memcpy(dst, at, len);
+    dst[len] = '\0';
+    return true;
+}
+
+static size_t write_offer(struct peer *peer, const struct kw_ice_credentials *credentials,
+                          char *dst, size_t dst_size)
+{
+    struct kw_fingerprint fingerprint;
+    struct kw_sdp_offer_params params;
+
+    assert_int_equal(world.crypto->ops->identity_new(world.crypto, kw_clock_utc(), &peer->identity),
+                     KW_OK);
+    assert_int_equal(kw_crypto_fingerprint(world.crypto, KW_SHA256,
+                                           world.crypto->ops->identity_certificate(peer->identity),
+                                           &fingerprint),
+                     KW_OK);
+    params = (struct kw_sdp_offer_params){
+        .session_id = 1,
+        .version = 1,
+        .ufrag = credentials->ufrag,
+        .pwd = credentials->pwd,
+        .fingerprint = &fingerprint,
+        .setup = KW_SDP_SETUP_ACTPASS,
+        .direction = KW_SDP_SENDRECV,
+        .cname = "peer",
+        .stream = "peer",
+        .audio_ssrc = peer->ssrc,
+    };
+    return kw_sdp_offer_write(&params, dst, dst_size);
+}
+
+static void start_transport(struct peer *peer, const struct kw_ice_credentials *local,
+                            const struct kw_sdp_transport *remote)
+{
+    struct kw_policy policy;
+    struct kw_terms terms;
+    const struct kw_peer known = {.fingerprints = remote->fingerprints,
+                                  .fingerprint_count = remote->fingerprint_count};
+    struct kw_ice_params ice = {
+        .crypto = world.crypto, .random = &world.random, .local = *local, .controlling = true};
+    struct kw_dtls_params dtls = {
+        .role = KW_DTLS_CLIENT,
+        .terms = &terms,
+        .identity = peer->identity,
+        .fingerprints = remote->fingerprints,
+        .fingerprint_count = remote->fingerprint_count,
+    };
+    kw_ns now = kw_clock_now();
+
+    assert_true(kw_policy_preset("modern", &policy));
+    assert_int_equal(kw_policy_decide(&policy, &known, kw_clock_utc(), &terms), KW_REFUSAL_NONE);
+    memcpy(ice.remote.ufrag, remote->ufrag.data, remote->ufrag.len);
+    memcpy(ice.remote.pwd, remote->pwd.data, remote->pwd.len);
+    peer->memory[0] = aligned(kw_ice_size());
+    peer->memory[1] = aligned(kw_dtls_size());
+    assert_int_equal(kw_ice_init(peer->memory[0], &ice, now, &peer->ice), KW_OK);
+    assert_int_equal(kw_dtls_init(peer->memory[1], &world.dtls, &dtls, now, &peer->dtls), KW_OK);
+
+    assert_true(remote->candidate_count >= 1);
+    peer->path.local = (struct kw_address){.family = 4, .port = 1};
+    for (size_t i = 0; i < remote->candidate_count && peer->path.remote.family != 4; i++)
+        peer->path.remote = remote->candidates[i].address;
+    assert_int_equal(peer->path.remote.family, 4);
+    assert_int_equal(kw_ice_add_path(peer->ice, &peer->path, 1000, now), KW_OK);
+}
+
+bool peer_call(struct peer *peer, const struct daemon *daemon)
+{
+    static char body[KW_SDP_TEXT_MAX], request[KW_SDP_TEXT_MAX + 1024], answer[65536];
+    static struct kw_sdp sdp;
+    struct kw_ice_credentials credentials = {0};
+    struct kw_sdp_problem problem;
+    struct sockaddr_storage name;
+    const char *text;
+    size_t len;
+    int request_len;
+
+    memset(peer, 0, sizeof *peer);
+    peer->fd = -1;
+    peer->ssrc = 0x4b570001;
+    assert_int_equal(kw_ice_credentials_draw(&world.random, &credentials), KW_OK);
+    len = write_offer(peer, &credentials, body, sizeof body);
+    assert_true(len != 0);
+    request_len = snprintf(request, sizeof request,
+                           "POST /v1/calls HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                           "Authorization: Bearer %s\r\nContent-Type: application/sdp\r\n"
+                           "Content-Length: %zu\r\n\r\n%s",
+                           daemon->token, len, body);
+    peer->http_status =
+        client_ask(&daemon->http, request, (size_t)request_len, answer, sizeof answer);
+    if (peer->http_status != 201)
+        return false;
+    assert_true(header_value(answer, "\r\nLocation: ", peer->location, sizeof peer->location));
+    header_value(answer, "\r\nETag: ", peer->etag, sizeof peer->etag);
+    text = strstr(answer, "\r\n\r\n") + 4;
+    CHECK(kw_sdp_answer_parse((struct kw_bytes){(const uint8_t *)text, strlen(text)}, &sdp,
+                              &problem) == KW_SDP_OK,
+          "answer line %u: %s", problem.line, problem.what);
+    start_transport(peer, &credentials, &sdp.transport);
+
+    peer->fd = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_true(peer->fd >= 0);
+    len = kw_address_to_socket(&peer->path.remote, &name);
+    assert_int_equal(connect(peer->fd, (struct sockaddr *)&name, (socklen_t)len), 0);
+    return true;
+}
+
+static void take_keys(struct peer *peer)
+{
+    struct kw_srtp_params params = {
+        .kernel = world.kernel, .crypto = world.crypto, .ssrc_max = SSRC_MAX};
+
+    assert_int_equal(kw_dtls_take_srtp_keys(peer->dtls, &peer->keys), KW_OK);
+    peer->memory[2] = aligned(kw_srtp_size(SSRC_MAX));
+    peer->memory[3] = aligned(kw_srtp_size(SSRC_MAX));
+    params.master = &peer->keys.write;
+    params.for_sending = true;
+    assert_int_equal(kw_srtp_init(peer->memory[2], &params, &peer->sending), KW_OK);
+    params.master = &peer->keys.read;
+    params.for_sending = false;
+    assert_int_equal(kw_srtp_init(peer->memory[3], &params, &peer->receiving), KW_OK);
+}
+
+static void take_events(struct peer *peer)
+{
+    struct kw_dtls_event event;
+
+    while (kw_dtls_next_event(peer->dtls, &event)) {
+        if (event.type == KW_DTLS_EVENT_CONNECTED)
+            take_keys(peer);
+        if (event.type == KW_DTLS_EVENT_CONFIRMED)
+            peer->is_connected = true;
+        if (event.type == KW_DTLS_EVENT_CLOSED)
+            peer->is_closed = true;
+    }
+}
+
+static void flush(struct peer *peer, kw_ns now)
+{
+    uint8_t datagram[2048];
+    struct kw_path path;
+    size_t len;
+
+    while ((len = kw_ice_transmit(peer->ice, datagram, sizeof datagram, &path, now)) != 0)
+        (void)!send(peer->fd, datagram, len, 0);
+    if (!kw_ice_selected(peer->ice, &path))
+        return;
+    while ((len = kw_dtls_transmit(peer->dtls, datagram, sizeof datagram, now)) != 0)
+        (void)!send(peer->fd, datagram, len, 0);
+}
+
+/* The payload says which packet it is, so that the echo can be recognised. */
+static void fill_payload(uint8_t *payload, uint16_t seq)
+{
+    for (size_t i = 0; i < PAYLOAD_LEN; i++)
+        payload[i] = (uint8_t)(seq * 31 + i);
+}
+
+static void take_media(struct peer *peer, uint8_t *datagram, size_t len)
+{
+    uint8_t expected[PAYLOAD_LEN];
+
+    if (peer->receiving == NULL)
+        return;
+    if (kw_srtp_is_rtcp(datagram, len)) {
+        (void)!kw_srtcp_unprotect(peer->receiving, datagram, &len);
+        return;
+    }
+    if (kw_srtp_unprotect(peer->receiving, datagram, &len) != KW_ACCEPT)
+        return;
+    peer->back++;
+    if (len < PAYLOAD_LEN + RTP_HEADER_LEN)
+        return;
+    for (uint16_t seq = peer->seq; (uint16_t)(peer->seq - seq) < 64; seq--) {
+        fill_payload(expected, seq);
+        if (memcmp(datagram + len - PAYLOAD_LEN, expected, PAYLOAD_LEN) == 0) {
+            peer->recognised++;
+            return;
+        }
+    }
+}
+
+static void take_datagram(struct peer *peer, uint8_t *datagram, size_t len, kw_ns now)
+{
+    if (datagram[0] < 4) { /* RFC 7983 */
+        (void)!kw_ice_receive(peer->ice, &peer->path, datagram, len, now);
+    } else if (datagram[0] >= 20 && datagram[0] <= 63) {
+        assert_int_equal(kw_dtls_receive(peer->dtls, datagram, len, now), KW_OK);
+        take_events(peer);
+    } else if (datagram[0] >= 128 && datagram[0] <= 191) {
+        take_media(peer, datagram, len);
+    }
+}
+
+static void turn(struct peer *peer, kw_ns until)
+{
+    uint8_t datagram[2048];
+    struct pollfd pollfd = {.fd = peer->fd, .events = POLLIN};
+    kw_ns now = kw_clock_now();
+    kw_ns wait = KW_MIN(KW_MIN(kw_ice_deadline(peer->ice), kw_dtls_deadline(peer->dtls)), until);
+    ssize_t n;
+
+    flush(peer, now);
+    wait = wait > now ? (wait - now + KW_MS(1) - 1) / KW_MS(1) : 0;
+    poll(&pollfd, 1, (int)KW_MIN(wait, (kw_ns)100));
+    now = kw_clock_now();
+    while ((n = recv(peer->fd, datagram, sizeof datagram, MSG_DONTWAIT)) > 0)
+        take_datagram(peer, datagram, (size_t)n, now);
+    if (kw_ice_deadline(peer->ice) <= now)
+        kw_ice_tick(peer->ice, now);
+    if (kw_dtls_deadline(peer->dtls) <= now)
+        assert_int_equal(kw_dtls_tick(peer->dtls, now), KW_OK);
+    take_events(peer);
+    flush(peer, now);
+}
+
+bool peer_run(struct peer *peer, kw_ns time, bool (*done)(const struct peer *peer))
+{
+    kw_ns until = kw_clock_now() + time;
+
+    while (kw_clock_now() < until) {
+        if (done != NULL && done(peer))
+            return true;
+        turn(peer, until);
+    }
+    return done != NULL && done(peer);
+}
+
+bool peer_is_connected(const struct peer *peer)
+{
+    return peer->is_connected;
+}
+
+static void send_packet(struct peer *peer)
+{
+    uint8_t packet[RTP_HEADER_LEN + PAYLOAD_LEN + KW_SRTP_TAIL] = {0x80, 111};
+    uint32_t timestamp = (uint32_t)peer->seq * 960;
+    size_t len = RTP_HEADER_LEN + PAYLOAD_LEN;
+
+    peer->seq++;
+    packet[2] = (uint8_t)(peer->seq >> 8);
+    packet[3] = (uint8_t)peer->seq;
+    for (size_t i = 0; i < 4; i++) {
+        packet[4 + i] = (uint8_t)(timestamp >> (24 - 8 * i));
+        packet[8 + i] = (uint8_t)(peer->ssrc >> (24 - 8 * i));
+    }
+    fill_payload(packet + RTP_HEADER_LEN, peer->seq);
+    assert_int_equal(kw_srtp_protect(peer->sending, packet, &len, sizeof packet), KW_ACCEPT);
+    (void)!send(peer->fd, packet, len, 0);
+    peer->sent++;
+}
+
+void peer_talk(struct peer *peer, uint64_t packets, kw_ns interval)
+{
+    kw_ns next = kw_clock_now();
+
+    for (uint64_t i = 0; i < packets; i++) {
+        send_packet(peer);
+        next += interval;
+        while (kw_clock_now() < next)
+            turn(peer, next);
+    }
+}
+
+void peer_listen(struct peer *peer, kw_ns time)
+{
+    (void)peer_run(peer, time, NULL);
+}
+
+int peer_hang_up(struct peer *peer, const struct daemon *daemon)
+{
+    char request[512], answer[4096];
+    int len = snprintf(request, sizeof request,
+                       "DELETE %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                       "Authorization: Bearer %s\r\n\r\n",
+                       peer->location, daemon->token);
+
+    return client_ask(&daemon->http, request, (size_t)len, answer, sizeof answer);
+}
+
+void peer_free(struct peer *peer)
+{
+    if (peer->fd >= 0)
+        close(peer->fd);
+    kw_srtp_deinit(peer->sending);
+    kw_srtp_deinit(peer->receiving);
+    if (peer->dtls != NULL)
+        kw_dtls_deinit(peer->dtls);
+    if (peer->ice != NULL)
+        kw_ice_deinit(peer->ice);
+    world.crypto->ops->identity_free(peer->identity);
+    for (size_t i = 0; i < 4; i++)
+        free(peer->memory[i]);
+    memset(peer, 0, sizeof *peer);
+    peer->fd = -1;
+}
