@@ -573,6 +573,9 @@ enum kw_status kw_dtls_send(struct kw_dtls *dtls, struct kw_bytes data, kw_ns no
     if (status != KW_OK)
         return kw_dtls_fail_internal(dtls, status);
     kw_outbox_close(dtls, &out);
+    /* RFC 9147, section 4.5.3: new keys before this one has sealed as much as it may. */
+    if (dtls->version == KW_DTLS_1_3 && keys->seq > keys->info->confidentiality_limit / 4 * 3)
+        kw_status_ignore(kw_dtls_update_keys(dtls, false, now)); /* else with the next one */
     return KW_OK;
 }
 
