@@ -173,8 +173,8 @@ static void ours_record_keys(void)
     uint8_t key[KW_KEY_MAX] = {1};
 
     for (int i = 0; i < 4; i++) {
-        struct kw_aead_key *aead;
-        struct kw_mask_key *mask;
+        struct kw_aead_key *aead = NULL;
+        struct kw_mask_key *mask = NULL;
 
         must(crypto->ops->aead_new(crypto, KW_AES_128_GCM, key, i % 2 == 0, &aead) == KW_OK &&
              crypto->ops->mask_new(crypto, KW_AES_128_GCM, key, &mask) == KW_OK);

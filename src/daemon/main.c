@@ -305,6 +305,20 @@ static bool open_http(struct daemon *daemon)
     return true;
 }
 
+/* A wildcard is no address to open in a browser: the first one of ours in its family is. */
+static struct kw_address reachable(const struct daemon *daemon, struct kw_address address)
+{
+    static const uint8_t any[16];
+
+    for (size_t i = 0; i < daemon->worker.interfaces.candidate_count; i++) {
+        const struct kw_address *own = &daemon->worker.interfaces.candidates[i];
+
+        if (memcmp(address.ip, any, sizeof any) == 0 && own->family == address.family)
+            memcpy(address.ip, own->ip, sizeof address.ip);
+    }
+    return address;
+}
+
 /* On stdout, for the person who started it; the log never sees a token. */
 static void greet(const struct daemon *daemon)
 {
@@ -316,6 +330,8 @@ static void greet(const struct daemon *daemon)
 
         kw_address_format(&address, text);
         KW_LOG(KW_LOG_INFO, "listening", KW_LOG_TEXT("http", text));
+        address = reachable(daemon, address);
+        kw_address_format(&address, text);
         if (daemon->config.is_demo)
             printf("Console:  %s://%s/#token=%s\n", scheme, text, daemon->config.tenants[0].token);
         else

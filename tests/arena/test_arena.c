@@ -16,6 +16,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* AddressSanitizer replaces mlock() by nothing. */
+#if defined(__SANITIZE_ADDRESS__)
+#define MLOCK_IS_IGNORED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MLOCK_IS_IGNORED
+#endif
+#endif
+
 static struct kw_arena *open_arena(size_t size)
 {
     struct kw_arena_report report;
@@ -153,6 +162,8 @@ static void exhaustion_is_an_answer(void **state)
         count++;
     }
     assert_true(count >= 14 && count < 17);
+    if (count == 0)
+        return;
     assert_null(kw_arena_malloc(arena, SIZE_MAX));
     assert_null(kw_arena_malloc(arena, SIZE_MAX - 8));
     pieces[0][0] = 7;
@@ -182,7 +193,7 @@ static void guard_pages_fault(void **state)
 
     (void)state;
     kw_arena_usage(arena, &usage);
-    start = (uint8_t *)(uintptr_t)usage.start;
+    start = (uint8_t *)usage.start;
     status = in_child(touch, start + usage.size - 1); /* the last byte of ours is fine */
     assert_true(WIFEXITED(status));
     status = in_child(touch, start + usage.size);
@@ -326,7 +337,7 @@ int main(void)
         cmocka_unit_test(exhaustion_is_an_answer),
         cmocka_unit_test(guard_pages_fault),
         cmocka_unit_test(misuse_ends_the_process),
-#ifndef __SANITIZE_ADDRESS__ /* which replaces mlock() by nothing */
+#ifndef MLOCK_IS_IGNORED
         cmocka_unit_test(kernel_knows),
         cmocka_unit_test(refusal_to_lock_says_what_to_do),
 #endif

@@ -20,7 +20,7 @@ static EVP_PKEY *theirs(int selection, const char *name, const uint8_t *data, si
 {
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "ML-KEM-768", NULL);
     OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_octet_string(name, (void *)(uintptr_t)data, len),
+        OSSL_PARAM_construct_octet_string(name, (void *)data, len),
         OSSL_PARAM_construct_end(),
     };
     EVP_PKEY *key = NULL;

@@ -289,13 +289,13 @@ static void other_clocks_and_loss(void **state)
     } rows[] = {
         {true, true, 0, 5, 0, KW_SPLICE_SR, KW_US(10050)},
         {true, false, 0, 0, 100, KW_SPLICE_SR, KW_MS(20)}, /* + 65 s x 100 ppm of drift itself */
-        {false, true, 0, 0, 0, KW_SPLICE_SEND_TIME, KW_MS(20)},
-        {false, true, 0, 5, 0, KW_SPLICE_SEND_TIME, KW_MS(20)},
-        {false, false, 0, 0, 0, KW_SPLICE_ARRIVAL, KW_MS(60)},
-        {false, false, 0, 5, 0, KW_SPLICE_ARRIVAL, KW_MS(60)},
+        {false, true, 0, 0, 0, KW_SPLICE_SEND_TIME, KW_MS(11)},
+        {false, true, 0, 5, 0, KW_SPLICE_SEND_TIME, KW_MS(11)},
+        {false, false, 0, 0, 0, KW_SPLICE_ARRIVAL, KW_MS(20)},
+        {false, false, 0, 5, 0, KW_SPLICE_ARRIVAL, KW_MS(20)},
         /* as Chromium: the first report after 2.5 s, too late for the cut but not for its review */
-        {true, false, KW_MS(2500), 0, 0, KW_SPLICE_ARRIVAL, KW_MS(25)},
-        {true, false, KW_MS(2500), 5, 0, KW_SPLICE_ARRIVAL, KW_MS(25)},
+        {true, false, KW_MS(2500), 0, 0, KW_SPLICE_ARRIVAL, KW_MS(14)},
+        {true, false, KW_MS(2500), 5, 0, KW_SPLICE_ARRIVAL, KW_MS(14)},
     };
 
     (void)state;

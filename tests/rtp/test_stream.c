@@ -29,7 +29,7 @@ static void loss_is_counted_as_rfc_3550_does(void **state)
         {{65534, 65535, 0, 1}, 4, 65537, 0, 0, "wraps"},
         {{65534, 1}, 2, 65537, 2, 128, "loss across the wrap"},
         {{65535, 0, 65534}, 3, 65536, -1, 0, "from before its first packet, late"},
-        {{1, 2, 30000, 3}, 4, 3, 0, 0, "one jump is not believed"},
+        {{1, 2, 4, 30000, 5}, 5, 5, 1, 51, "one jump is not believed"},
         {{1, 2, 30000, 30001, 30002}, 5, 30002, 0, 0, "two in a row start anew"},
     };
 

@@ -192,6 +192,7 @@ static void the_owner_may_take_away(void **state)
     CHECK(strstr(f.answer, "a=candidate:1") > strstr(f.answer, "m=video"),
           "candidates stand at the first accepted m-line");
 
+    free(f.text);
     /* Only telephone-event left: nothing that could be heard. */
     open_fixture(&f, "chromium-audio", KW_SDP_CALL);
     for (size_t i = 0; i < f.offer.media[0].format_count; i++) {

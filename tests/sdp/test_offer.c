@@ -102,6 +102,11 @@ static void candidates_are_numeric_udp_or_ignored(void **state)
     assert_int_equal(sdp.transport.candidates[0].priority, 2122260223);
     assert_int_equal(sdp.transport.candidates[1].address.family, 6);
     assert_memory_equal(sdp.transport.candidates[1].address.ip, v6, 16);
+    /* another component: RTCP has no transport of its own */
+    offer_edit(text, "842163049 1 udp", "842163049 2 udp", false);
+    assert_int_equal(kw_sdp_offer_parse(text_bytes(text), KW_SDP_WHIP, &sdp, &problem), KW_SDP_OK);
+    assert_int_equal(sdp.transport.candidate_count, 2);
+    assert_int_equal(sdp.transport.ignored_candidates, 3);
     free(text);
 }
 
@@ -404,6 +409,27 @@ static void bare_newlines_and_a_missing_last_one(void **state)
     free(text);
 }
 
+/* RFC 8285: 15 is reserved in the one-byte form, ids above 255 ask us to choose; neither is taken.
+ */
+static void odd_extension_ids_are_left_out(void **state)
+{
+    static const char *const ids[] = {"a=extmap:15 ", "a=extmap:256 ", "a=extmap:4351 "};
+
+    (void)state;
+    for (size_t i = 0; i < KW_ARRAY_LEN(ids); i++) {
+        char *text = offer_load("chromium-audio");
+        struct kw_sdp_problem problem;
+        struct kw_sdp sdp;
+
+        offer_edit(text, "a=extmap:4 ", ids[i], false);
+        assert_int_equal(kw_sdp_offer_parse(text_bytes(text), KW_SDP_CALL, &sdp, &problem),
+                         KW_SDP_OK);
+        assert_int_equal(kw_sdp_extmap_id(&sdp.media[0], KW_SDP_EXT_MID), 0);
+        assert_int_equal(sdp.media[0].extmap_count, 3);
+        free(text);
+    }
+}
+
 /* A data channel in front is not the tagged m-line that we answer, but the transport is its. */
 static void data_channel_first(void **state)
 {
@@ -440,6 +466,7 @@ int main(void)
         cmocka_unit_test(more_than_the_bounds),
         cmocka_unit_test(every_truncation_is_answered),
         cmocka_unit_test(bare_newlines_and_a_missing_last_one),
+        cmocka_unit_test(odd_extension_ids_are_left_out),
         cmocka_unit_test(data_channel_first),
     };
 

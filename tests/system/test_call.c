@@ -271,6 +271,21 @@ static void too_many_calls_get_429(void **state)
         peer_free(&peers[i]);
 }
 
+/* examples/client.c, on the shared library and the public headers alone. */
+static void the_example_makes_a_call(void **state)
+{
+    char command[512], address[KW_ADDRESS_TEXT_MAX];
+
+    (void)state;
+    kw_address_format_ip(&daemon_of_test.http, address);
+    snprintf(command, sizeof command, KW_EXAMPLE_CLIENT " %s %u %s 1 > %s/example.txt", address,
+             daemon_of_test.http.port, daemon_of_test.token, daemon_of_test.folder);
+    assert_int_equal(system(command), 0);
+    CHECK(strstr(daemon_file(&daemon_of_test, "example.txt"),
+                 "DTLS 1.3, TLS_AES_128_GCM_SHA256, X25519MLKEM768, AEAD_AES_128_GCM") != NULL,
+          "%s", daemon_file(&daemon_of_test, "example.txt"));
+}
+
 /* RFC 7675: consent is gone after 30 s, and with it the session. */
 static void a_vanished_client_is_freed_in_30_seconds(void **state)
 {
@@ -332,6 +347,7 @@ int main(void)
         TEST(a_flood_costs_no_more_than_the_socket_drops),
         TEST(bad_offers_get_the_right_answer),
         TEST(too_many_calls_get_429),
+        TEST(the_example_makes_a_call),
         TEST(a_drain_tells_the_client),
         TEST(the_evidence_survives_sigkill),
         TEST(a_vanished_client_is_freed_in_30_seconds),

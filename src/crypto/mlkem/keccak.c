@@ -30,10 +30,10 @@
                 b_[x_] = (a)[from_] ^ d_[column_];                                                 \
                 b_[x_] = ROTATE(b_[x_], turns[from_]);                                             \
             }                                                                                      \
-            _Pragma("GCC unroll 5") for (unsigned x_ = 0; x_ < 5; x_++) e[5 * y_ + x_] =           \
+            _Pragma("GCC unroll 5") for (unsigned x_ = 0; x_ < 5; x_++)(e)[5 * y_ + x_] =          \
                 b_[x_] ^ (~b_[(x_ + 1) % 5] & b_[(x_ + 2) % 5]);                                   \
         }                                                                                          \
-        e[0] ^= (constant);                                                                        \
+        (e)[0] ^= (constant);                                                                      \
     } while (0)
 
 static const uint8_t turns[25] = {0,  1,  62, 28, 27, 36, 44, 6,  55, 20, 3,  10, 43,

@@ -119,7 +119,7 @@ static enum kw_status make_macs(struct kw_openssl *ssl)
     for (size_t i = 0; i < HMAC_COUNT && status == KW_OK; i++) {
         static const uint8_t key[KW_DIGEST_MAX];
         OSSL_PARAM params[] = {
-            OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)(uintptr_t)names[i], 0),
+            OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)names[i], 0),
             OSSL_PARAM_construct_end(),
         };
 

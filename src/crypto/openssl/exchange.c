@@ -250,8 +250,8 @@ static enum kw_status make_curve(struct curve *curve, const char *type, const ch
     };
 
     if (group_name != NULL)
-        params[0] = OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME,
-                                                     (char *)(uintptr_t)group_name, 0);
+        params[0] =
+            OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *)group_name, 0);
     curve->keygen = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
     if (curve->keygen == NULL || EVP_PKEY_keygen_init(curve->keygen) != 1 ||
         EVP_PKEY_CTX_set_params(curve->keygen, params) != 1)

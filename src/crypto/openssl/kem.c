@@ -66,8 +66,7 @@ static enum kw_status evp_answer(struct kw_openssl *ssl, const uint8_t ek[KW_MLK
                                  uint8_t secret[KW_MLKEM768_SECRET_LEN], enum kw_verdict *verdict)
 {
     OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)(uintptr_t)ek,
-                                          KW_MLKEM768_EK_LEN),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)ek, KW_MLKEM768_EK_LEN),
         OSSL_PARAM_construct_end(),
     };
     size_t ct_len = KW_MLKEM768_CT_LEN, secret_len = KW_MLKEM768_SECRET_LEN;
