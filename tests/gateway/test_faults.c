@@ -79,7 +79,7 @@ static void the_provider_fails_once(void **state)
         if (!fails_once(&config))
             break;
     }
-    print_message("the provider failed at call 1 to about %zu\n", n);
+    print_message("# the provider failed at call 1 to about %zu\n", n);
     assert_true(n > 100);
 }
 
@@ -94,7 +94,7 @@ static void the_random_source_fails_once(void **state)
         if (!fails_once(&config))
             break;
     }
-    print_message("the random source failed at call 1 to %zu\n", n - 1);
+    print_message("# the random source failed at call 1 to %zu\n", n - 1);
     assert_true(n > 10);
 }
 
