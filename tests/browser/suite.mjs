@@ -172,7 +172,7 @@ async function openConsole(address, { prepare } = {}) {
   const complaints = [];
   page.on('pageerror', (error) => complaints.push(error.message));
   page.on('console', (message) => message.type() === 'error' && complaints.push(`${message.text()} ${message.location().url}`));
-  await page.setViewport({ width: 1080, height: 1000 });
+  await page.setViewport({ width: 1080, height: 930 });
   if (prepare) await page.evaluateOnNewDocument(prepare);
   await page.goto(address);
   return { page, complaints };
@@ -194,7 +194,6 @@ await withGateway('console, by a click', {}, async (gateway) => {
       Object.fromEntries([...document.querySelectorAll('dd[id], code[id], #agreement')].map((element) => [element.id, element.textContent])));
     note(JSON.stringify(shown));
     const isLoud = await page.evaluate(() => Number(document.getElementById('heard-level').getAttribute('aria-valuenow')) > 0);
-    if (process.env.KW_PICTURES) await page.screenshot({ path: `${process.env.KW_PICTURES}/console-${name}.png` });
     assert.equal(shown.dtls, '1.3');
     assert.equal(shown.suite, 'TLS_AES_128_GCM_SHA256');
     assert.equal(shown.group, 'X25519MLKEM768');
@@ -205,6 +204,10 @@ await withGateway('console, by a click', {}, async (gateway) => {
     assert.ok(isLoud, 'the level meter stands still');
     await page.click('#rotate');
     await page.waitForFunction(() => /Generation 2/.test(document.getElementById('rotations').textContent), { timeout: 20000 });
+    if (process.env.KW_PICTURES) {
+      await new Promise((done) => setTimeout(done, 3000));
+      await page.screenshot({ path: `${process.env.KW_PICTURES}/console-${name}.png` });
+    }
     await page.click('#call');
     await waitForState(page, 'idle');
     assert.deepEqual(complaints, []);

@@ -154,6 +154,32 @@ static enum kw_verdict verify(enum kw_sigscheme scheme, struct kw_bytes cert,
     return verdict;
 }
 
+/* RFC 8446, section 4.2.3: "the length of the Salt MUST be equal to the length of the digest". */
+static void pss_salt_has_one_length(void **state)
+{
+    static const uint8_t message[] = "transcript";
+    EVP_PKEY *key = make_key("RSA-2048");
+    uint8_t der[4096], signature[KW_SIGNATURE_MAX];
+    size_t der_len = make_foreign(key, X509_VERSION_3, der);
+
+    (void)state;
+    for (int salt = 31; salt <= 33; salt++) {
+        size_t len = sizeof signature;
+        EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+        EVP_PKEY_CTX *pctx;
+
+        assert_int_equal(EVP_DigestSignInit(ctx, &pctx, EVP_sha256(), NULL, key), 1);
+        assert_int_equal(EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING), 1);
+        assert_int_equal(EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx, salt), 1);
+        assert_int_equal(EVP_DigestSign(ctx, signature, &len, message, sizeof message), 1);
+        CHECK(verify(KW_SIG_RSA_PSS_RSAE_SHA256, view_of(der, der_len), message, sizeof message,
+                     signature, len) == (salt == 32 ? KW_ACCEPT : KW_DROP_FORGED),
+              "salt of %d", salt);
+        EVP_MD_CTX_free(ctx);
+    }
+    EVP_PKEY_free(key);
+}
+
 static const struct {
     const char *kind;
     enum kw_sigscheme scheme;
@@ -357,6 +383,7 @@ int main(void)
         cmocka_unit_test(dates_are_written_right),
         cmocka_unit_test(ours_is_a_good_certificate),
         cmocka_unit_test(peers_of_every_kind),
+        cmocka_unit_test(pss_salt_has_one_length),
         cmocka_unit_test(broken_certificates_are_refused),
         cmocka_unit_test(encodings_other_than_der_are_refused),
         cmocka_unit_test(no_room_writes_nothing),

@@ -447,6 +447,60 @@ static void faults_fire_once_each(void **state)
     provider_free(crypto);
 }
 
+/* SRTP packets through the wrapper, in front of libcrypto: seal and open, then every fault. */
+static enum kw_status packet_scenario(struct kw_crypto *crypto)
+{
+    uint8_t key[KW_KEY_MAX] = {1}, memory[12 + 64 + 2 * KW_TAG_LEN] = {0x80};
+    struct kw_packet packet = {
+        .aad = memory, .aad_len = 12, .body = memory + 12, .body_len = 64, .tag = memory + 12 + 64};
+    struct kw_packet_key *seal = NULL, *open = NULL;
+    enum kw_verdict verdict = KW_DROP_INTERNAL;
+    enum kw_status status =
+        crypto->ops->packet_new(crypto, KW_SRTP_AEAD_AES_128_GCM, key, NULL, true, &seal);
+
+    if (status == KW_OK)
+        status = crypto->ops->packet_new(crypto, KW_SRTP_AEAD_AES_128_GCM, key, NULL, false, &open);
+    if (status == KW_OK)
+        status = crypto->ops->packet_seal(seal, &packet);
+    if (status == KW_OK)
+        status = crypto->ops->packet_verify(open, &packet, &verdict);
+    if (status == KW_OK && verdict == KW_ACCEPT)
+        status = crypto->ops->packet_open(open, &packet, &verdict);
+    if (status == KW_OK && verdict != KW_ACCEPT)
+        status = KW_ERR_STATE;
+    crypto->ops->packet_free(open);
+    crypto->ops->packet_free(seal);
+    return status;
+}
+
+static void packet_faults_fire_once_each(void **state)
+{
+    struct kw_openssl_config config = {.associations = 1, .handshakes = 1, .srtp_keys = 2};
+    struct kw_crypto *real, *crypto, *toy = toy_crypto_new(1), *bare = faulty_crypto_new(toy);
+    size_t n = 1;
+
+    (void)state;
+    assert_null(bare->ops->packet_new);
+    faulty_crypto_free(bare);
+    toy_crypto_free(toy);
+
+    assert_int_equal(kw_openssl_new(&config, &real), KW_OK);
+    crypto = faulty_crypto_new(real);
+    for (;; n++) {
+        enum kw_status status;
+
+        faulty_crypto_arm(crypto, n, KW_ERR_CRYPTO, false);
+        status = packet_scenario(crypto);
+        CHECK(faulty_crypto_live(crypto) == 0, "leak when call %zu fails", n);
+        CHECK(status == (faulty_crypto_fired(crypto) ? KW_ERR_CRYPTO : KW_OK), "call %zu", n);
+        if (!faulty_crypto_fired(crypto))
+            break;
+    }
+    assert_int_equal(n, 6); /* five calls */
+    faulty_crypto_free(crypto);
+    kw_openssl_free(real);
+}
+
 static void toy_repeats_itself(void **state)
 {
     uint8_t shares[2][KW_KX_SHARE_MAX];
@@ -469,10 +523,15 @@ int main(int argc, char *argv[])
 {
     const char *name = argc == 2 ? argv[1] : "openssl";
     struct CMUnitTest tests[] = {
-        cmocka_unit_test(hash_can_be_peeked), cmocka_unit_test(aead_detects_every_change),
-        cmocka_unit_test(exchanges_agree),    cmocka_unit_test(bad_shares_are_malformed),
-        cmocka_unit_test(signatures_bind),    cmocka_unit_test(objects_may_be_null),
-        cmocka_unit_test(random_is_random),   cmocka_unit_test(too_late_for_another_allocator),
+        cmocka_unit_test(hash_can_be_peeked),
+        cmocka_unit_test(aead_detects_every_change),
+        cmocka_unit_test(exchanges_agree),
+        cmocka_unit_test(bad_shares_are_malformed),
+        cmocka_unit_test(signatures_bind),
+        cmocka_unit_test(objects_may_be_null),
+        cmocka_unit_test(random_is_random),
+        cmocka_unit_test(packet_faults_fire_once_each),
+        cmocka_unit_test(too_late_for_another_allocator),
         cmocka_unit_test(pools_are_bounded),
     };
 

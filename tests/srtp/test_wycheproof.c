@@ -97,6 +97,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(wycheproof_aes_gcm)};
 
+    if (!have_vectors()) {
+        (void)printf("1..0 # SKIP ../shared/vectors is not beside the repository\n");
+        return 0;
+    }
     (void)test_kernel();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

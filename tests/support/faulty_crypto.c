@@ -26,6 +26,7 @@ WRAPPER(kw_digest);
 WRAPPER(kw_aead_key);
 WRAPPER(kw_mask_key);
 WRAPPER(kw_kx);
+WRAPPER(kw_packet_key);
 
 struct kw_identity {
     struct faulty *owner;
@@ -327,6 +328,79 @@ static enum kw_status verify(struct kw_crypto *crypto, struct kw_bytes certifica
                : inner->ops->verify(inner, certificate, scheme, message, signature, verdict);
 }
 
+static enum kw_status packet_new(struct kw_crypto *crypto, enum kw_srtp_profile profile,
+                                 const uint8_t *key, const uint8_t *auth_key, bool for_sealing,
+                                 struct kw_packet_key **ret)
+{
+    struct kw_packet_key *made;
+    enum kw_status status;
+
+    FORWARD_NEW(crypto, made,
+                packet_new(faulty_->inner, profile, key, auth_key, for_sealing, &made->inner));
+    if (status == KW_OK)
+        *ret = made;
+    return status;
+}
+
+/* Counts, and spoils the body of a packet whose operation fails. */
+static enum kw_status packet_step(struct kw_packet_key *key, const struct kw_packet *packet)
+{
+    enum kw_status status = step(key->owner);
+
+    if (status != KW_OK && packet->body_len != 0)
+        memset(packet->body, 0xfa, packet->body_len);
+    return status;
+}
+
+static enum kw_status packet_seal(struct kw_packet_key *key, const struct kw_packet *packet)
+{
+    enum kw_status status = packet_step(key, packet);
+
+    return status != KW_OK ? status : key->owner->inner->ops->packet_seal(key->inner, packet);
+}
+
+static enum kw_status packet_open(struct kw_packet_key *key, const struct kw_packet *packet,
+                                  enum kw_verdict *verdict)
+{
+    enum kw_status status = packet_step(key, packet);
+
+    return status != KW_OK ? status
+                           : key->owner->inner->ops->packet_open(key->inner, packet, verdict);
+}
+
+static enum kw_status packet_verify(struct kw_packet_key *key, const struct kw_packet *packet,
+                                    enum kw_verdict *verdict)
+{
+    enum kw_status status = step(key->owner); /* it writes nothing, so nothing is spoilt */
+
+    return status != KW_OK ? status
+                           : key->owner->inner->ops->packet_verify(key->inner, packet, verdict);
+}
+
+static enum kw_status packet_crypt(struct kw_packet_key *key, const struct kw_packet *packet)
+{
+    enum kw_status status = packet_step(key, packet);
+
+    return status != KW_OK ? status : key->owner->inner->ops->packet_crypt(key->inner, packet);
+}
+
+static enum kw_status packet_mac(struct kw_packet_key *key, struct kw_bytes head,
+                                 struct kw_bytes tail, uint8_t dst[KW_SRTP_MAC_LEN])
+{
+    enum kw_status status = step(key->owner);
+
+    return status != KW_OK ? status
+                           : key->owner->inner->ops->packet_mac(key->inner, head, tail, dst);
+}
+
+static void packet_free(struct kw_packet_key *key)
+{
+    if (key == NULL)
+        return;
+    key->owner->inner->ops->packet_free(key->inner);
+    unwrap(key->owner, key);
+}
+
 static const struct kw_crypto_ops faulty_ops = {
     .digest_new = digest_new,
     .digest_update = digest_update,
@@ -352,6 +426,13 @@ static const struct kw_crypto_ops faulty_ops = {
     .identity_free = identity_free,
     .sign = sign,
     .verify = verify,
+    .packet_new = packet_new,
+    .packet_seal = packet_seal,
+    .packet_open = packet_open,
+    .packet_verify = packet_verify,
+    .packet_crypt = packet_crypt,
+    .packet_mac = packet_mac,
+    .packet_free = packet_free,
 };
 
 struct kw_crypto *faulty_crypto_new(struct kw_crypto *inner)
@@ -361,6 +442,15 @@ struct kw_crypto *faulty_crypto_new(struct kw_crypto *inner)
     KW_ASSERT(faulty != NULL);
     faulty->ops = faulty_ops;
     faulty->ops.name = inner->ops->name;
+    if (inner->ops->packet_new == NULL) { /* a provider without them says so by NULL */
+        faulty->ops.packet_new = NULL;
+        faulty->ops.packet_seal = NULL;
+        faulty->ops.packet_open = NULL;
+        faulty->ops.packet_verify = NULL;
+        faulty->ops.packet_crypt = NULL;
+        faulty->ops.packet_mac = NULL;
+        faulty->ops.packet_free = NULL;
+    }
     faulty->base.ops = &faulty->ops;
     faulty->inner = inner;
     return &faulty->base;
