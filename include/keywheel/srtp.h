@@ -68,8 +68,9 @@ KW_API void kw_srtp_deinit(struct kw_srtp *srtp);
 /*
  * Protects the packet in place: *len bytes are in use, size is the room (at least *len +
  * KW_SRTP_TAIL). On KW_ACCEPT *len is the new length; on anything else the packet is untouched
- * or wiped and must not be sent. Verdicts: MALFORMED (not RTP), LIMIT (SSRC table full), EXPIRED
- * (2^48 packets of a stream, 2^31 of SRTCP), INTERNAL.
+ * or wiped and must not be sent. Verdicts: TRUNCATED, MALFORMED (not RTP), LIMIT (SSRC table full,
+ * no room), EXPIRED (2^48 packets of a stream, 2^31 of SRTCP), INTERNAL. With cryptex the packet
+ * may have to grow by an empty header extension, which is part of KW_SRTP_TAIL.
  *
  * RFC 3711 3.3.1: sequence numbers are the caller's; one that was already sent is refused (REPLAY):
  * a repeated nonce would break GCM.
@@ -80,8 +81,9 @@ KW_API KW_MUST_USE enum kw_verdict kw_srtcp_protect(struct kw_srtp *srtp, uint8_
                                                     size_t *len, size_t size);
 
 /*
- * Authenticates and decrypts in place. State (ROC, window, SSRC entry) moves only on KW_ACCEPT. On
- * KW_DROP_FORGED the buffer holds nothing of the plaintext; for an unsettled SSRC it is unchanged.
+ * Authenticates and decrypts in place; the tag's bytes behind the new *len are then spoilt. State
+ * (ROC, window, SSRC entry) moves only on KW_ACCEPT. On KW_DROP_FORGED the buffer holds nothing of
+ * the plaintext; for an unsettled SSRC it is unchanged.
  */
 KW_API KW_MUST_USE enum kw_verdict kw_srtp_unprotect(struct kw_srtp *srtp, uint8_t *packet,
                                                      size_t *len);
@@ -120,14 +122,14 @@ KW_API void kw_srtp_carry(struct kw_srtp *to, const struct kw_srtp *from, bool r
 
 /* What one key has done. Bytes count whole protected packets (SRTP and SRTCP). */
 struct kw_srtp_counters {
-    uint64_t packets;
+    uint64_t packets; /* SRTP */
     uint64_t bytes;
     uint64_t rtcp_packets;
     uint64_t lost; /* gaps in the sequence numbers of authenticated packets, late ones paid back */
-    uint64_t verdicts[KW_VERDICT_COUNT];
+    uint64_t verdicts[KW_VERDICT_COUNT]; /* of what was dropped; none for KW_ACCEPT */
 };
 
-/* Borrowed until deinit. */
+/* Borrowed until deinit; as of this call. */
 KW_API const struct kw_srtp_counters *kw_srtp_counters(const struct kw_srtp *srtp);
 
 /* True when an SSRC or the SRTCP index has less than 1/16 of its packets left: rotate now. */

@@ -17,7 +17,7 @@ enum resource {
     RESOURCE_NONE = 0,
     RESOURCE_WHIP,        /* /whip/{tenant} */
     RESOURCE_WHIP_CALL,   /* /whip/{tenant}/{id} */
-    RESOURCE_CALLS,       /* /v1/calls */
+    RESOURCE_CALLS,       /* /v1/calls, /v1/rooms/{room}/calls */
     RESOURCE_CALL,        /* /v1/calls/{id} */
     RESOURCE_EVENTS,      /* {call}/events */
     RESOURCE_GENERATIONS, /* {call}/generations: parallel */
@@ -30,6 +30,7 @@ struct target {
     enum resource resource;
     struct kw_bytes tenant; /* WHIP only */
     struct kw_bytes id;
+    struct kw_bytes room; /* /v1/rooms/{room}/calls only */
     bool is_whip;
 };
 
@@ -97,6 +98,12 @@ static struct target target_of(const char *path)
     if (count < 2)
         return target;
     target.is_whip = is_text(parts[0], "whip");
+    if (count == 4 && is_text(parts[0], "v1") && is_text(parts[1], "rooms") &&
+        is_text(parts[3], "calls")) {
+        target.resource = RESOURCE_CALLS;
+        target.room = parts[2];
+        return target;
+    }
     if (!target.is_whip && !(is_text(parts[0], "v1") && is_text(parts[1], "calls")))
         return target;
     if (target.is_whip)
@@ -234,6 +241,7 @@ static void open_call(const struct command *command)
     const struct kw_call_offer offer = {
         .profile = command->target->is_whip ? KW_SDP_WHIP : KW_SDP_CALL,
         .body = body_of(command->request),
+        .room = command->target->room,
         .remote = &command->request->remote,
         .user_agent = command->request->user_agent,
     };

@@ -126,6 +126,13 @@ void kw_response_outcome(struct kw_response *ret, const struct kw_call_answer *a
         retry_later(ret, 503, answer->retry_after_s,
                     "the audit cannot take another call, so there is none", "audit-full");
         return;
+    case KW_CALL_ROOM_FULL:
+        kw_response_problem(ret, 409, "two calls are in this room already", "room-full", 0);
+        return;
+    case KW_CALL_BACKEND_BUSY:
+        retry_later(ret, 503, answer->retry_after_s, "the back end serves another call",
+                    "backend-busy");
+        return;
     case KW_CALL_CONFLICT:
         kw_response_problem(ret, 409, "this call cannot take another generation now", "conflict",
                             0);

@@ -92,6 +92,7 @@ void kw_dtls_prepare_alert(struct kw_dtls *dtls, uint8_t level, uint8_t descript
     struct kw_writer out = kw_writer_of(dtls->alert, sizeof dtls->alert);
     struct kw_record_keys *keys = kw_dtls_newest_write_keys(dtls);
 
+    kw_dtls_note(dtls, true, KW_DTLS_HOOK_ALERT, level, description);
     /* As long as nothing of a client's last flight has left, its peer reads the handshake epoch. */
     if (dtls->role == KW_DTLS_CLIENT && dtls->write[0].aead != NULL && dtls->hs != NULL &&
         dtls->hs->out.count != 0 && dtls->hs->out.is_unsent)
@@ -219,6 +220,7 @@ void kw_dtls_handle_alert(struct kw_dtls *dtls, uint64_t epoch, struct kw_bytes 
     }
     level = content.data[0];
     description = content.data[1];
+    kw_dtls_note(dtls, false, KW_DTLS_HOOK_ALERT, level, description);
     if (epoch == KW_EPOCH_PLAIN) {
         receive_plain_alert(dtls, description);
         return;

@@ -70,6 +70,11 @@ static enum kw_status handle_retry(struct kw_dtls *dtls, const struct kw_message
         return refuse_hello(dtls, KW_ALERT_UNEXPECTED_MESSAGE);
     if (kw_client_knows_retry(dtls, message))
         return KW_OK;
+    /* One of two is a stranger's. The first is trusted until its hello goes unanswered. */
+    if (hs->was_retried && dtls->expiries < KW_DTLS_DOUBT_EXPIRIES) {
+        dtls->counters[KW_DROP_UNEXPECTED]++;
+        return KW_OK;
+    }
     if (alert == KW_ALERT_NONE && message->body.len > sizeof hs->retry)
         alert = KW_ALERT_ILLEGAL_PARAMETER;
     if (alert != KW_ALERT_NONE)
@@ -83,6 +88,8 @@ static enum kw_status handle_retry(struct kw_dtls *dtls, const struct kw_message
         dtls->version = KW_DTLS_1_3;
     kw_client_note_retry(dtls, message);
     hs->was_retried = true;
+    /* The ServerHello that we have may answer the new hello just as well: it is looked at again. */
+    memset(hs->hello_hash, 0, sizeof hs->hello_hash);
     hs->was_verified = false;
     hs->retry_suite = hello->suite;
     hs->retry_group = group;
@@ -224,6 +231,9 @@ enum kw_status kw_client_handle_hello(struct kw_dtls *dtls, const struct kw_mess
     if (message->type == KW_HS_HELLO_VERIFY_REQUEST && dtls->terms.allow_dtls12 &&
         dtls->state == KW_STATE_WAIT_SERVER_HELLO)
         return kw_client12_handle_verify_request(dtls, message);
+    /* RFC 9147, section 5.1: no server of 1.3 says that. */
+    if (message->type == KW_HS_HELLO_VERIFY_REQUEST && !dtls->terms.allow_dtls12)
+        return refuse_hello(dtls, KW_ALERT_PROTOCOL_VERSION);
     if (message->type != KW_HS_SERVER_HELLO)
         return refuse_hello(dtls, KW_ALERT_UNEXPECTED_MESSAGE);
     alert = kw_server_hello_parse(message->body, &hello);

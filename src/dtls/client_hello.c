@@ -287,5 +287,6 @@ void kw_client_note_retry(struct kw_dtls *dtls, const struct kw_message *message
     memcpy(hs->retry, message->body.data, message->body.len);
     hs->retry_len = message->body.len;
     kw_ack_list_clear(&dtls->acks);
+    dtls->has_answered = true;
     kw_dtls_undoom(dtls);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*     | seconds 32 | suite 16 | group 16 | hash of the first hello | HMAC-SHA-256 |          */
+/*     | period 32 | suite 16 | group 16 | hash of the first hello | HMAC-SHA-256 |          */
 #include "dtls/cookie.h"
 
 #include "base/assert.h"
@@ -10,6 +10,12 @@
 #include <string.h>
 
 enum { MAC_LEN = 32, FIXED_LEN = 4 + 2 + 2 };
+
+/* Time goes in steps, so that a retry that is asked for twice is the same retry twice. */
+static uint32_t period_of(kw_ns now)
+{
+    return (uint32_t)(now / KW_DTLS_COOKIE_PERIOD);
+}
 
 static enum kw_status make_mac(const struct kw_dtls_shared *shared, const uint8_t key[32],
                                struct kw_bytes binding, struct kw_bytes content,
@@ -38,7 +44,7 @@ enum kw_status kw_cookie_create(const struct kw_dtls_shared *shared, struct kw_b
     uint8_t mac[MAC_LEN];
     enum kw_status status;
 
-    kw_write_u32(&out, (uint32_t)(now / KW_S(1)));
+    kw_write_u32(&out, period_of(now));
     kw_write_u16(&out, cookie->suite);
     kw_write_u16(&out, cookie->group);
     kw_write_bytes(&out, (struct kw_bytes){cookie->hello_hash, cookie->hash_len});
@@ -60,7 +66,7 @@ enum kw_status kw_cookie_consume(const struct kw_dtls_shared *shared, struct kw_
     struct kw_bytes content = {cookie.data, cookie.len - MAC_LEN};
     struct kw_reader in;
     enum kw_status status;
-    uint32_t seconds;
+    uint32_t period;
 
     *verdict = KW_DROP_FORGED;
     if (cookie.len < FIXED_LEN + MAC_LEN || cookie.len > KW_COOKIE_MAX)
@@ -76,14 +82,13 @@ enum kw_status kw_cookie_consume(const struct kw_dtls_shared *shared, struct kw_
         return KW_OK;
 
     in = kw_reader_of_bytes(content);
-    seconds = kw_read_u32(&in);
+    period = kw_read_u32(&in);
     made.suite = kw_read_u16(&in);
     made.group = kw_read_u16(&in);
     made.hash_len = (uint8_t)kw_reader_left(&in);
     memcpy(made.hello_hash, in.at, made.hash_len);
     /* Unsigned, so that a cookie from the future is as old as can be. */
-    *verdict = (uint32_t)(now / KW_S(1)) - seconds > KW_DTLS_COOKIE_LIFE / KW_S(1) ? KW_DROP_EXPIRED
-                                                                                   : KW_ACCEPT;
+    *verdict = period_of(now) - period > KW_DTLS_COOKIE_PERIODS ? KW_DROP_EXPIRED : KW_ACCEPT;
     *ret = made;
     return KW_OK;
 }

@@ -470,7 +470,8 @@ kw_ns kw_dtls_deadline(const struct kw_dtls *dtls)
 static void doubt_retry(struct kw_dtls *dtls)
 {
     if (dtls->role == KW_DTLS_CLIENT && dtls->hs->was_retried && !dtls->hs->is_authenticated &&
-        !dtls->fail_fast && dtls->expiries >= 2 && dtls->state != KW_STATE_CONNECTED)
+        !dtls->fail_fast && dtls->expiries >= KW_DTLS_DOUBT_EXPIRIES &&
+        dtls->state != KW_STATE_CONNECTED)
         kw_flight_unack(&dtls->hs->out, 0);
 }
 
@@ -572,6 +573,9 @@ enum kw_status kw_dtls_send(struct kw_dtls *dtls, struct kw_bytes data, kw_ns no
     if (status != KW_OK)
         return kw_dtls_fail_internal(dtls, status);
     kw_outbox_close(dtls, &out);
+    /* RFC 9147, section 4.5.3: new keys before this one has sealed as much as it may. */
+    if (dtls->version == KW_DTLS_1_3 && keys->seq > keys->info->confidentiality_limit / 4 * 3)
+        kw_status_ignore(kw_dtls_update_keys(dtls, false, now)); /* else with the next one */
     return KW_OK;
 }
 

@@ -230,6 +230,14 @@ struct kw_dtls {
     uint64_t counters[KW_VERDICT_COUNT];
 };
 
+/* Tells a conformance suite of a message, when one listens. */
+static inline void kw_dtls_note(const struct kw_dtls *dtls, bool is_write,
+                                enum kw_dtls_hook_kind kind, uint8_t first, uint8_t second)
+{
+    if (dtls->hooks.message != NULL)
+        dtls->hooks.message(dtls->hooks.message_ctx, is_write, kind, first, second);
+}
+
 /* --- ending (alert.c) --- */
 
 /*

@@ -158,6 +158,7 @@ enum kw_status kw_dtls_message_end(struct kw_dtls *dtls, const struct kw_writer 
     if (dtls->next_send_seq > UINT16_MAX || !kw_flight_end(&dtls->hs->out, body, type, seq, epoch))
         return KW_ERR_LIMIT;
     dtls->next_send_seq++;
+    kw_dtls_note(dtls, true, KW_DTLS_HOOK_HANDSHAKE, type, 0);
     /* Which hello counts is known only when it is answered. */
     if (type == KW_HS_CLIENT_HELLO)
         return KW_OK;
@@ -554,6 +555,7 @@ enum kw_status kw_dtls_handle_message(struct kw_dtls *dtls, const struct kw_mess
     enum kw_dtls_state before = dtls->state;
     enum kw_status status = KW_ERR_STATE;
 
+    kw_dtls_note(dtls, false, KW_DTLS_HOOK_HANDSHAKE, message->type, 0);
     switch (dtls->state) {
     case KW_STATE_WAIT_CLIENT_HELLO:
         status = kw_server_handle_hello(dtls, message);

@@ -272,9 +272,10 @@ enum kw_status kw_common12_handle_old(struct kw_dtls *dtls, const struct kw_frag
     /* A new handshake would begin with number 0 again. RFC 8827, section 6.5: "MUST NOT" be. */
     if (fragment->type == KW_HS_CLIENT_HELLO || fragment->type == KW_HS_HELLO_REQUEST)
         return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_UNEXPECTED_MESSAGE);
-    if (dtls->role == KW_DTLS_SERVER && fragment->type == KW_HS_FINISHED &&
-        dtls->answerable_until != KW_NEVER &&
-        dtls->now - dtls->flight_sent_at >= dtls->first_timeout / 2) {
+    /* RFC 6347, section 4.2.4: a repeated Finished is answered with ours. Each is a record of its
+     * own that authenticated, so the client's timer sets the pace. */
+    if (dtls->role == KW_DTLS_SERVER && fragment->type == KW_HS_FINISHED && fragment->offset == 0 &&
+        dtls->answerable_until != KW_NEVER) {
         dtls->facts.retransmissions++;
         return kw_server12_send_last(dtls);
     }

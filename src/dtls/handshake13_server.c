@@ -296,7 +296,7 @@ static enum kw_status make_cookie(struct kw_dtls *dtls, const struct kw_message 
     return status;
 }
 
-/* On a path that nobody has validated: one answer, and everything is forgotten. */
+/* One retry, of which nothing is kept. */
 static void send_retry_once(struct kw_dtls *dtls, uint16_t seq, struct kw_bytes body)
 {
     uint8_t header[KW_FRAGMENT_HEADER];
@@ -310,7 +310,6 @@ static void send_retry_once(struct kw_dtls *dtls, uint16_t seq, struct kw_bytes 
     kw_write_u24(&head, (uint32_t)body.len);
     KW_ASSERT(KW_RECORD_PLAIN_HEADER + head.len + body.len <= KW_DTLS_MTU_MIN);
 
-    kw_dtls_hello_forget(dtls);
     if (!kw_outbox_open(dtls, KW_RECORD_PLAIN_HEADER + head.len + body.len, &record)) {
         dtls->counters[KW_DROP_LIMIT]++;
         return;
@@ -363,7 +362,9 @@ static enum kw_status send_retry(struct kw_dtls *dtls, const struct kw_message *
     kw_dtls_undoom(dtls);
     if (!dtls->require_cookie)
         return send_retry_flight(dtls, message, kw_writer_view(&out));
+    /* On a path that nobody has validated everything else is forgotten. */
     send_retry_once(dtls, message->seq, kw_writer_view(&out));
+    kw_dtls_hello_forget(dtls);
     return KW_OK;
 }
 
@@ -380,6 +381,8 @@ static enum kw_status resume_transcript(struct kw_dtls *dtls, const struct kw_co
 
     write_retry(cookie, sealed, &out);
     KW_ASSERT(!out.failed);
+    memcpy(dtls->hs->retry, body, out.len);
+    dtls->hs->retry_len = out.len;
     status = kw_dtls_transcript_add(dtls, KW_HS_MESSAGE_HASH, 0,
                                     (struct kw_bytes){cookie->hello_hash, cookie->hash_len});
     if (status == KW_OK)
@@ -576,6 +579,11 @@ enum kw_status kw_server_handle_hello(struct kw_dtls *dtls, const struct kw_mess
 
     if (dtls->state != KW_STATE_WAIT_CLIENT_HELLO || is_first_again(dtls, message)) {
         status = kw_dtls_hello_compare(dtls, message, &place);
+        /* A client that doubts our retry says its first hello again. */
+        if (status == KW_OK && place == KW_HELLO_KNOWN && message->seq != dtls->hs->hello_seq &&
+            dtls->hs->retry_len != 0)
+            send_retry_once(dtls, message->seq,
+                            (struct kw_bytes){dtls->hs->retry, dtls->hs->retry_len});
         if (status != KW_OK || place != KW_HELLO_SUCCESSOR)
             return status;
     }

@@ -27,6 +27,7 @@ void kw_dtls_hook_timeout(struct kw_dtls *dtls, kw_ns first, unsigned expiries, 
     KW_ASSERT(now >= dtls->now);
     dtls->now = now;
     dtls->first_timeout = first;
+    dtls->timeout_max = KW_S(60);
     dtls->expiries_max = (uint8_t)expiries;
     dtls->timeout_max = KW_S(60); /* of RFC 9147, section 5.8.2 */
     if (dtls->retransmit_at != KW_NEVER)
@@ -41,6 +42,11 @@ kw_ns kw_dtls_hook_deadline(struct kw_dtls *dtls)
     if (dtls->hello_until != KW_NEVER)
         dtls->hello_until = KW_NEVER - 1;
     return KW_MIN(dtls->retransmit_at, dtls->ack_at);
+}
+
+kw_ns kw_dtls_hook_doom(const struct kw_dtls *dtls)
+{
+    return KW_MIN(dtls->doom.alert_at, dtls->doom.at);
 }
 
 void kw_dtls_hook_no_client_certificate(struct kw_dtls *dtls)

@@ -43,8 +43,8 @@ void kw_dtls_hook_certificate(struct kw_dtls *dtls, kw_dtls_hook_fingerprint hoo
 void kw_dtls_hook_mtu(struct kw_dtls *dtls, size_t mtu);
 
 /*
- * The first timeout of the schedule, and how many expiries in a row end the association. A running
- * timer is rescaled from the moment it was armed, and may then be due.
+ * The first timeout of the schedule, which doubles up to 60 s, and how many expiries in a row end
+ * the association. A running timer is rescaled from the moment it was armed, and may then be due.
  */
 void kw_dtls_hook_timeout(struct kw_dtls *dtls, kw_ns first, unsigned expiries, kw_ns now);
 
@@ -53,6 +53,9 @@ void kw_dtls_hook_timeout(struct kw_dtls *dtls, kw_ns first, unsigned expiries, 
  * on a handshake that makes no progress are lifted, since the suite's clock leaps by minutes.
  */
 kw_ns kw_dtls_hook_deadline(struct kw_dtls *dtls);
+
+/* When a handshake that something in the clear has doomed goes on with it; KW_NEVER: it has not. */
+kw_ns kw_dtls_hook_doom(const struct kw_dtls *dtls);
 
 /* A server asks for no client certificate. The suite's client has none unless that is tested. */
 void kw_dtls_hook_no_client_certificate(struct kw_dtls *dtls);

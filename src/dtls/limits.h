@@ -34,6 +34,8 @@ enum {
     /* Expiries of the timer without progress, the last of which ends the handshake: a minute
      * after the first sending. */
     KW_DTLS_EXPIRIES_MAX = 32,
+    /* Expiries after which a client doubts the retry that it answered. */
+    KW_DTLS_DOUBT_EXPIRIES = 2,
 };
 
 /* First timeout without a measured round trip; else the round trip and a half, clamped. */
@@ -58,7 +60,9 @@ enum {
 #define KW_DTLS_PARTIAL_PATIENCE KW_S(60)
 /* RFC 9147, section 5.8.1: the last flight stays answerable for twice the segment lifetime. */
 #define KW_DTLS_ANSWERABLE KW_S(240)
-/* A cookie is for the next hello, which a slow client may repeat. */
-#define KW_DTLS_COOKIE_LIFE KW_S(60)
+/* A cookie is for the next hello, which a slow client may repeat: it lives for the period in which
+ * it was made and as many more. */
+#define KW_DTLS_COOKIE_PERIOD KW_S(30)
+#define KW_DTLS_COOKIE_PERIODS 2
 
 #endif

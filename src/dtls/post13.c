@@ -108,6 +108,7 @@ void kw_dtls_handle_ack(struct kw_dtls *dtls, uint64_t epoch, struct kw_bytes co
     uint64_t named_epoch, named_seq;
     bool is_news = false;
 
+    kw_dtls_note(dtls, false, KW_DTLS_HOOK_ACK, 0, 0);
     if (!kw_ack_open(content, &in)) {
         kw_status_ignore(kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_DECODE_ERROR));
         return;

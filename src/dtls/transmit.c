@@ -73,6 +73,7 @@ static enum kw_status write_ack(struct kw_dtls *dtls, struct kw_writer *out)
     room = kw_writer_left(out) - kw_record_overhead(keys, cid.len);
     count = KW_MIN(dtls->acks.count, (room - kw_ack_size(0)) / (kw_ack_size(1) - kw_ack_size(0)));
     kw_ack_write(&dtls->acks, count, &ack);
+    kw_dtls_note(dtls, true, KW_DTLS_HOOK_ACK, 0, 0);
     /* In the clear only between a retry and the hello that answers it. */
     if (keys == NULL) {
         kw_record_write_plain(KW_CONTENT_ACK, KW_DTLS_1_2, dtls->plain_seq++,
@@ -135,6 +136,7 @@ static enum kw_status write_record(struct kw_dtls *dtls, const struct kw_flight_
 
     if (message->is_ccs) {
         type = KW_CONTENT_CCS;
+        kw_dtls_note(dtls, true, KW_DTLS_HOOK_CHANGE_CIPHER_SPEC, 0, 0);
         kw_write_u8(&content, ccs);
         kw_flight_sent(flight, piece, 0);
     } else {

@@ -258,6 +258,8 @@ static enum kw_status add_leg(struct kw_gateway *gateway, struct kw_call *call,
     kw_text_copy(leg->pwd, sizeof leg->pwd, params.local.pwd);
     leg->report_at = KW_NEVER;
     status = kw_leg_agree(gateway, call, leg, &gateway->sdp);
+    if (status == KW_OK && method == KW_METHOD_RESTART && newest_leg(call) != NULL)
+        kw_leg_inherit(leg, newest_leg(call));
     if (status == KW_OK)
         status = kw_crypto_fingerprint(crypto, KW_SHA256,
                                        crypto->ops->identity_certificate(params.identity),
@@ -334,6 +336,10 @@ static const char *outcome_rule(const struct kw_call_answer *answer)
         return "draining";
     case KW_CALL_UNRECORDED:
         return "audit-full";
+    case KW_CALL_ROOM_FULL:
+        return "room-full";
+    case KW_CALL_BACKEND_BUSY:
+        return "backend-busy";
     case KW_CALL_CONFLICT:
     case KW_CALL_STALE:
     case KW_CALL_UNNAMED:
@@ -374,6 +380,15 @@ void kw_call_open(struct kw_gateway *gateway, struct kw_tenant *tenant,
     call->method = offer->profile == KW_SDP_CALL ? KW_METHOD_PARALLEL : KW_METHOD_CAP;
     call->terms = terms;
     call->opened = now;
+    ret->outcome = kw_relay_join(gateway, call, offer->room);
+    if (ret->outcome != KW_CALL_OK) {
+        kw_call_free(gateway, call, now);
+        ret->retry_after_s = 10;
+        if (!kw_fact_refused(gateway, tenant, outcome_rule(ret), offer, now))
+            ret->outcome = KW_CALL_UNRECORDED;
+        return;
+    }
+    kw_relay_narrow(gateway, call, &gateway->sdp);
     if (begin(gateway, call, now, &leg) != KW_OK) {
         kw_call_free(gateway, call, now);
         ret->outcome = KW_CALL_FAILED;
@@ -610,6 +625,7 @@ static void leave_generation(struct kw_gateway *gateway, struct kw_call *call, u
         return;
     if (kw_session_facts(call->session, generation, now, &facts))
         add_sums(call, &facts);
+    kw_relay_forget(call, generation);
     forget_leg(gateway, leg);
 }
 
@@ -632,6 +648,7 @@ static void ended(struct kw_gateway *gateway, struct kw_call *call,
     for (size_t i = 0; i < KW_CALL_LEGS; i++)
         leave_generation(gateway, call, call->legs[i].generation, now);
     kw_fact_closed(gateway, call, now);
+    kw_relay_leave(gateway, call);
     kw_table_remove(&gateway->ids, call->id_tag);
     call->id_tag = 0;
     call->state = KW_CALL_ENDING;
@@ -700,6 +717,7 @@ void kw_call_free(struct kw_gateway *gateway, struct kw_call *call, kw_ns now)
     for (size_t i = 0; i < KW_CALL_LEGS; i++)
         forget_leg(gateway, &call->legs[i]);
     forget_routes(gateway, call);
+    kw_relay_leave(gateway, call);
     kw_heap_set(&gateway->heap, number, KW_NEVER);
     if (call->reserved != 0)
         sink->release(sink->ctx, call->reserved);

@@ -23,17 +23,19 @@ enum {
 
 enum kw_call_outcome {
     KW_CALL_OK = 0,
-    KW_CALL_MALFORMED,  /* problem: line and what */
-    KW_CALL_REFUSED,    /* problem: rule and what */
-    KW_CALL_NO_MEDIA,   /* problem */
-    KW_CALL_QUOTA,      /* of the tenant; retry_after_s */
-    KW_CALL_FULL,       /* of the gateway */
-    KW_CALL_DRAINING,   /* it is going down */
-    KW_CALL_UNRECORDED, /* the audit ring is full */
-    KW_CALL_CONFLICT,   /* a rotation is under way, or this call cannot rotate */
-    KW_CALL_STALE,      /* another ICE session than the one named */
-    KW_CALL_UNNAMED,    /* no ICE session was named */
-    KW_CALL_FAILED,     /* our surroundings */
+    KW_CALL_MALFORMED,    /* problem: line and what */
+    KW_CALL_REFUSED,      /* problem: rule and what */
+    KW_CALL_NO_MEDIA,     /* problem */
+    KW_CALL_QUOTA,        /* of the tenant; retry_after_s */
+    KW_CALL_FULL,         /* of the gateway */
+    KW_CALL_DRAINING,     /* it is going down */
+    KW_CALL_UNRECORDED,   /* the audit ring is full */
+    KW_CALL_CONFLICT,     /* a rotation is under way, or this call cannot rotate */
+    KW_CALL_ROOM_FULL,    /* bridge: two calls are in it */
+    KW_CALL_BACKEND_BUSY, /* rtp: the target serves another call */
+    KW_CALL_STALE,        /* another ICE session than the one named */
+    KW_CALL_UNNAMED,      /* no ICE session was named */
+    KW_CALL_FAILED,       /* our surroundings */
 };
 
 struct kw_call_answer {
@@ -54,6 +56,7 @@ const char *kw_tenant_name(const struct kw_tenant *tenant);
 struct kw_call_offer {
     enum kw_sdp_profile profile;
     struct kw_bytes body;
+    struct kw_bytes room; /* bridge: two calls of one room hear each other; may be empty */
     const struct kw_address *remote; /* of the signalling peer */
     const char *user_agent;
 };

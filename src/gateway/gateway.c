@@ -20,6 +20,11 @@ static size_t ufrag_count(const struct kw_gateway_config *config)
     return config->calls_max * KW_CALL_LEGS * 2; /* before and after an ICE restart */
 }
 
+static size_t path_count(const struct kw_gateway_config *config)
+{
+    return config->calls_max * (KW_CALL_ROUTES + 1); /* and one plain path */
+}
+
 static size_t listener_count(const struct kw_gateway_config *config)
 {
     return config->calls_max + KW_STREAMS_PER_CALL;
@@ -32,8 +37,9 @@ size_t kw_gateway_size(const struct kw_gateway_config *config)
     return round_up(sizeof(struct kw_gateway)) + round_up(n * sizeof(struct kw_call)) +
            n * round_up(kw_session_size(KW_CALL_SSRC_MAX)) + round_up(kw_table_size(n)) +
            round_up(kw_table_size(ufrag_count(config))) +
-           round_up(kw_table_size(n * KW_CALL_ROUTES)) + round_up(kw_heap_size(n)) +
+           round_up(kw_table_size(path_count(config))) + round_up(kw_heap_size(n)) +
            round_up(KW_HANDSHAKE_QUEUE * sizeof(struct kw_waiting)) +
+           round_up(KW_OUTGOING * sizeof(struct kw_outgoing)) +
            round_up(listener_count(config) * sizeof(struct kw_listener));
 }
 
@@ -99,10 +105,11 @@ enum kw_status kw_gateway_init(void *mem, const struct kw_gateway_config *config
                   key);
     kw_table_init(&gateway->ufrags, cut(&at, kw_table_size(ufrag_count(config))),
                   ufrag_count(config), key);
-    kw_table_init(&gateway->paths, cut(&at, kw_table_size(config->calls_max * KW_CALL_ROUTES)),
-                  config->calls_max * KW_CALL_ROUTES, key);
+    kw_table_init(&gateway->paths, cut(&at, kw_table_size(path_count(config))), path_count(config),
+                  key);
     kw_heap_init(&gateway->heap, cut(&at, kw_heap_size(config->calls_max)), config->calls_max);
     gateway->waiting = cut(&at, KW_HANDSHAKE_QUEUE * sizeof(struct kw_waiting));
+    gateway->outgoing = cut(&at, KW_OUTGOING * sizeof(struct kw_outgoing));
     gateway->listeners_max = listener_count(config);
     gateway->listeners = cut(&at, gateway->listeners_max * sizeof(struct kw_listener));
     memset(gateway->listeners, 0, gateway->listeners_max * sizeof(struct kw_listener));
@@ -150,6 +157,8 @@ void kw_gateway_schedule(struct kw_gateway *gateway, struct kw_call *call)
 
     if (call->state == KW_CALL_LIVE) {
         at = kw_session_deadline(call->session);
+        if (call->relay.has_target)
+            at = KW_MIN(at, call->relay.report_at);
         for (size_t i = 0; i < KW_CALL_LEGS; i++) {
             if (call->legs[i].generation != 0)
                 at = KW_MIN(at, call->legs[i].report_at);
@@ -238,7 +247,8 @@ kw_ns kw_gateway_deadline(const struct kw_gateway *gateway)
 {
     kw_ns deadline = KW_MIN(kw_heap_top(&gateway->heap), gateway->drain_at);
 
-    if (gateway->waiting_count != 0 || gateway->dirty_first != KW_NO_CALL)
+    if (gateway->waiting_count != 0 || gateway->outgoing_count != 0 ||
+        gateway->dirty_first != KW_NO_CALL)
         return gateway->now;
     return KW_MIN(deadline, kw_events_deadline(gateway));
 }

@@ -19,13 +19,19 @@ static uint32_t draw_ssrc(struct kw_gateway *gateway, enum kw_status *status)
 
 static void agree_formats(struct kw_leg *leg, size_t index, const struct kw_sdp_media *offered)
 {
-    for (size_t i = 0; i < offered->format_count; i++) {
+    for (size_t i = 0; i < offered->format_count && leg->format_count < KW_LEG_FORMATS; i++) {
         const struct kw_sdp_format *format = &offered->formats[i];
+        struct kw_leg_format *agreed = &leg->formats[leg->format_count];
 
         if (!format->accepted || format->payload_type > 127)
             continue;
-        leg->payload[format->payload_type].media = (uint8_t)(index + 1);
-        leg->payload[format->payload_type].clock_khz = (uint8_t)(format->clock_hz / 1000);
+        agreed->payload_type = format->payload_type;
+        agreed->media = (uint8_t)index;
+        agreed->channels = format->channels;
+        agreed->codec = format->codec;
+        agreed->clock_hz = format->clock_hz;
+        kw_text_copy_bytes(agreed->fmtp, sizeof agreed->fmtp, format->fmtp);
+        leg->payload[format->payload_type] = (uint8_t)++leg->format_count;
         leg->media[index].feedback |= format->feedback;
     }
 }
@@ -51,7 +57,8 @@ enum kw_status kw_leg_agree(struct kw_gateway *gateway, struct kw_call *call, st
         kw_text_copy_bytes(media->mid, sizeof media->mid, offered->mid);
         if (!offered->accepted)
             continue;
-        media->mid_ext = kw_sdp_extmap_id(offered, KW_SDP_EXT_MID);
+        media->level_ext = kw_sdp_extmap_id(offered, KW_SDP_EXT_AUDIO_LEVEL);
+        media->send_time_ext = kw_sdp_extmap_id(offered, KW_SDP_EXT_ABS_SEND_TIME);
         media->sends = kw_sdp_sends(kw_sdp_answer_direction(offered, call->profile));
         if (media->sends)
             media->ssrc = draw_ssrc(gateway, &status);
@@ -59,6 +66,24 @@ enum kw_status kw_leg_agree(struct kw_gateway *gateway, struct kw_call *call, st
     }
     kw_text_copy_bytes(leg->remote_ufrag, sizeof leg->remote_ufrag, offer->transport.ufrag);
     return status;
+}
+
+void kw_leg_inherit(struct kw_leg *leg, const struct kw_leg *old)
+{
+    leg->sdp_session = old->sdp_session;
+    leg->sdp_version = old->sdp_version + 1;
+    leg->report_ssrc = old->report_ssrc;
+    leg->sync = old->sync;
+    for (size_t i = 0; i < leg->media_count && i < old->media_count; i++) {
+        struct kw_leg_media *media = &leg->media[i];
+
+        if (!media->accepted || !kw_text_equal(media->mid, old->media[i].mid))
+            continue;
+        media->ssrc = old->media[i].ssrc;
+        media->out = old->media[i].out;
+        media->feeds = old->media[i].feeds;
+    }
+    memcpy(leg->incoming, old->incoming, sizeof leg->incoming);
 }
 
 static struct kw_sdp_choices choices_of(struct kw_gateway *gateway, const struct kw_call *call,

@@ -15,7 +15,7 @@ struct media {
     struct kw_call *call;
     uint32_t generation;
     enum kw_packet_kind kind;
-    struct kw_outlet outlet;
+    struct kw_way way;
 };
 
 struct batch {
@@ -71,9 +71,7 @@ static bool outlet_for(struct kw_call *call, uint32_t generation, kw_ns now, str
     return false;
 }
 
-/*
- * One clear packet: to the back end, and if it goes back, where. False: consumed.
- */
+/* One clear packet of a client: to the back end, and if it goes on, where. False: consumed. */
 static bool turn_around(struct kw_gateway *gateway, struct media *media, uint8_t *packet,
                         size_t len, kw_ns now)
 {
@@ -82,12 +80,22 @@ static bool turn_around(struct kw_gateway *gateway, struct media *media, uint8_t
     if (leg == NULL || media->call->state != KW_CALL_LIVE)
         return false;
     if (media->kind == KW_PACKET_RTCP) {
-        kw_echo_rtcp(gateway, media->call, leg, packet, len, now);
+        kw_leg_rtcp(gateway, media->call, leg, packet, len, now);
         kw_gateway_touch(gateway, media->call);
         return false;
     }
-    return outlet_for(media->call, media->generation, now, &media->outlet) &&
-           kw_echo_rtp(gateway, media->call, leg, packet, len, now);
+    if (media->call->tenant->config->backend != KW_BACKEND_ECHO)
+        return kw_relay_rtp(gateway, media->call, leg, packet, len, now, &media->way);
+    media->way.to = media->call;
+    return outlet_for(media->call, media->generation, now, &media->way.outlet) &&
+           kw_echo_rtp(gateway, leg, packet, len, now);
+}
+
+/* A plain packet goes as it is. */
+static void send_plain(const struct media *media, size_t len)
+{
+    media->datagram->path = media->way.path;
+    media->datagram->len = len;
 }
 
 static void send_batch(struct kw_gateway *gateway, struct batch *batch, size_t item_count,
@@ -101,9 +109,9 @@ static void send_batch(struct kw_gateway *gateway, struct batch *batch, size_t i
             count(gateway, batch->items[i].verdict);
             continue;
         }
-        media->datagram->path = media->outlet.path;
+        media->datagram->path = media->way.outlet.path;
         media->datagram->len = batch->items[i].len;
-        kw_session_sent(media->call->session, &media->outlet, batch->items[i].len, now);
+        kw_session_sent(media->way.to->session, &media->way.outlet, batch->items[i].len, now);
     }
 }
 
@@ -124,7 +132,11 @@ static void run_media(struct kw_gateway *gateway, struct batch *batch, kw_ns now
 
         if (item.verdict != KW_ACCEPT || !turn_around(gateway, &media, item.packet, item.len, now))
             continue;
-        item.srtp = media.outlet.srtp;
+        if (media.way.to == NULL) {
+            send_plain(&media, item.len);
+            continue;
+        }
+        item.srtp = media.way.outlet.srtp;
         item.size = media.datagram->size;
         batch->items[out] = item;
         batch->media[out] = media;
@@ -149,8 +161,33 @@ static void slow_media(struct kw_gateway *gateway, struct kw_call *call,
     batch.items[0] = (struct kw_srtp_item){.packet = datagram->data, .len = len};
     if (!turn_around(gateway, &batch.media[0], datagram->data, len, now))
         return;
-    batch.items[0].srtp = batch.media[0].outlet.srtp;
+    if (batch.media[0].way.to == NULL) {
+        send_plain(&batch.media[0], len);
+        return;
+    }
+    batch.items[0].srtp = batch.media[0].way.outlet.srtp;
     batch.items[0].size = datagram->size;
+    send_batch(gateway, &batch, 1, now);
+}
+
+/* Plain RTP of a back end: to its call's client. */
+static void receive_plain(struct kw_gateway *gateway, struct kw_call *call,
+                          struct kw_datagram *datagram, kw_ns now)
+{
+    struct batch batch;
+    size_t len = datagram->len;
+
+    datagram->len = 0;
+    batch.media[0] = (struct media){.datagram = datagram, .call = call};
+    if (call->state != KW_CALL_LIVE ||
+        !kw_relay_plain(gateway, call, datagram->data, len, now, &batch.media[0].way))
+        return;
+    batch.items[0] = (struct kw_srtp_item){
+        .srtp = batch.media[0].way.outlet.srtp,
+        .packet = datagram->data,
+        .len = len,
+        .size = datagram->size,
+    };
     send_batch(gateway, &batch, 1, now);
 }
 
@@ -216,9 +253,18 @@ void kw_gateway_run_queue(struct kw_gateway *gateway, kw_ns now)
     }
 }
 
+static bool is_plain(const struct kw_call *call, const struct kw_datagram *datagram)
+{
+    return call->relay.has_target && kw_path_equal(&call->relay.target, &datagram->path);
+}
+
 static void receive_slow(struct kw_gateway *gateway, struct kw_call *call,
                          struct kw_datagram *datagram, kw_ns now)
 {
+    if (is_plain(call, datagram)) {
+        receive_plain(gateway, call, datagram, now);
+        return;
+    }
     if (!is_dtls(datagram)) {
         receive_one(gateway, call, datagram, now);
         return;
@@ -250,6 +296,7 @@ static void sort_in(struct kw_gateway *gateway, struct batch *batch, struct kw_d
         if (media->kind != KW_PACKET_NONE) {
             media->datagram = datagram;
             media->call = call;
+            media->way = (struct kw_way){.to = NULL};
             batch->count++;
             return;
         }
@@ -318,9 +365,57 @@ void kw_gateway_receive(struct kw_gateway *gateway, struct kw_datagram *items, s
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
+void kw_gateway_send_copy(struct kw_gateway *gateway, struct kw_call *to,
+                          const struct kw_outlet *outlet, const uint8_t *packet, size_t len,
+                          kw_ns now)
+{
+    struct kw_outgoing *slot =
+        &gateway->outgoing[(gateway->outgoing_first + gateway->outgoing_count) % KW_OUTGOING];
+
+    if (gateway->outgoing_count == KW_OUTGOING || len + KW_SRTP_TAIL > sizeof slot->data) {
+        count(gateway, KW_DROP_LIMIT);
+        return;
+    }
+    memcpy(slot->data, packet, len);
+    slot->len = len;
+    slot->path = outlet->path;
+    if (kw_srtp_protect(outlet->srtp, slot->data, &slot->len, sizeof slot->data) != KW_ACCEPT) {
+        count(gateway, KW_DROP_INTERNAL);
+        return;
+    }
+    /*
+     * Not kw_session_sent(): it may end the session, and a batch still holds its contexts. The
+     * keys count for themselves; the next turn looks.
+     */
+    (void)now;
+    kw_gateway_touch(gateway, to);
+    gateway->outgoing_count++;
+}
+
+static void transmit_copy(struct kw_gateway *gateway, struct kw_datagram *item)
+{
+    const struct kw_outgoing *slot = &gateway->outgoing[gateway->outgoing_first];
+
+    gateway->outgoing_first = (gateway->outgoing_first + 1) % KW_OUTGOING;
+    gateway->outgoing_count--;
+    item->len = 0;
+    if (slot->len > item->size) {
+        count(gateway, KW_DROP_LIMIT);
+        return;
+    }
+    memcpy(item->data, slot->data, slot->len);
+    item->path = slot->path;
+    item->len = slot->len;
+}
+
 static bool transmit_report(struct kw_gateway *gateway, struct kw_call *call,
                             struct kw_datagram *item, kw_ns now)
 {
+    item->len = kw_relay_plain_report(call, item->data, item->size, now);
+    if (item->len != 0) {
+        item->path = call->relay.target;
+        return true;
+    }
     for (size_t i = 0; i < KW_CALL_LEGS; i++) {
         struct kw_leg *leg = &call->legs[i];
         struct kw_outlet outlet;
@@ -333,7 +428,7 @@ static bool transmit_report(struct kw_gateway *gateway, struct kw_call *call,
                 leg->report_at = now + KW_REPORT_EVERY; /* nowhere to send it */
             continue;
         }
-        len = kw_echo_report(gateway, call, leg, item->data, item->size - KW_SRTP_TAIL, now);
+        len = kw_leg_report(gateway, call, leg, item->data, item->size - KW_SRTP_TAIL, now);
         if (len == 0)
             continue;
         if (kw_srtcp_protect(outlet.srtp, item->data, &len, item->size) != KW_ACCEPT) {
@@ -374,6 +469,10 @@ size_t kw_gateway_transmit(struct kw_gateway *gateway, struct kw_datagram *items
 
     KW_ASSERT(now >= gateway->now);
     gateway->now = now;
+    while (filled < item_count && gateway->outgoing_count != 0) {
+        transmit_copy(gateway, &items[filled]);
+        filled += items[filled].len != 0;
+    }
     while (filled < item_count && gateway->dirty_first != KW_NO_CALL) {
         struct kw_call *call = &gateway->calls[gateway->dirty_first];
 

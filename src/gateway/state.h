@@ -23,12 +23,17 @@ enum {
     KW_CALL_SSRC_MAX = 8, /* of a session: audio and video, and what a client changes them to */
     KW_LEG_STREAMS = 8,   /* incoming SSRCs of a leg that are followed */
     KW_LEG_MID_MAX = 32,
+    KW_LEG_FORMATS = 24,  /* accepted payload types; Chromium's offer has 15 */
+    KW_LEG_FMTP_MAX = 95, /* profile and mode stand in front; the rest is not compared */
+    KW_ROOM_MAX = 63,
+    KW_OUTGOING = 256,        /* second copies of media that wait to be sent */
     KW_BATCH = 64,            /* datagrams handled at once: bounds the stack */
     KW_HANDSHAKE_BUDGET = 8,  /* DTLS handshake datagrams a turn: about 3 ms at most */
     KW_HANDSHAKE_QUEUE = 256, /* that wait for a later turn; 30 ms of work */
     KW_IDENTITIES = 8,        /* certificates made in idle time */
     KW_CALL_FACTS = 4,        /* opened, exception, established or refused, closed */
     KW_ROTATION_FACTS = 2,    /* established, rotated */
+    KW_ECHO_TAG = 1,          /* an m-line's own stream has one kind of source */
     KW_NO_CALL = 0xffffffff,
     KW_ROUTE_FIRM = 0x80000000, /* the route's path is validated: nobody else may take it */
 };
@@ -52,13 +57,24 @@ struct kw_leg_media {
     bool accepted;
     bool sends; /* we do */
     char mid[KW_LEG_MID_MAX + 1];
-    uint8_t mid_ext; /* id of the MID header extension; 0: none */
+    uint8_t level_ext; /* ids of header extensions; 0: not agreed */
+    uint8_t send_time_ext;
     uint8_t feedback;
     uint32_t ssrc;        /* ours */
     uint8_t feeds;        /* incoming SSRC that goes back, 1-based; 0: none yet */
     bool wants_key_frame; /* the receiver asks for one */
     kw_ns asked;          /* when we last asked the sender */
     struct kw_rtp_stream out;
+};
+
+/* An accepted payload type, with what tells its bitstream apart from another one's. */
+struct kw_leg_format {
+    uint8_t payload_type;
+    uint8_t media; /* index */
+    uint8_t channels;
+    enum kw_sdp_codec codec;
+    uint32_t clock_hz;
+    char fmtp[KW_LEG_FMTP_MAX + 1];
 };
 
 /* What one offer and answer agreed, for one generation. */
@@ -76,13 +92,41 @@ struct kw_leg {
     kw_ns report_at;
     size_t media_count;
     struct kw_leg_media media[KW_SDP_MEDIA_MAX];
-    struct {
-        uint8_t media; /* 1-based; 0: not accepted */
-        uint8_t clock_khz;
-    } payload[128];
+    uint8_t payload[128]; /* by payload type: place in formats, 1-based; 0: not accepted */
+    size_t format_count;
+    struct kw_leg_format formats[KW_LEG_FORMATS];
+    /* Payload types of a leg of the other call, as this leg calls them (bridge). */
+    uint32_t map_call, map_generation;
+    uint8_t map[128];
     uint32_t report_ssrc; /* who reports when we send nothing */
     struct kw_rtp_sync sync;
     struct kw_incoming incoming[KW_LEG_STREAMS];
+};
+
+enum { KW_RELAY_AUDIO = 0, KW_RELAY_VIDEO, KW_RELAY_KINDS };
+
+/*
+ * How media of a call goes further (bridge, rtp). What its client sends leaves as one continuous
+ * stream per kind, whatever generation it came in by.
+ */
+struct kw_relay {
+    bool has_splice[KW_RELAY_KINDS];
+    struct kw_splice splice[KW_RELAY_KINDS];
+    uint32_t other; /* bridge: the other call of the room; KW_NO_CALL */
+    char room[KW_ROOM_MAX + 1];
+    bool has_target; /* rtp: a plain 5-tuple */
+    struct kw_path target;
+    uint64_t target_tag;
+    bool has_agent[KW_RELAY_KINDS];
+    struct kw_rtp_source agent[KW_RELAY_KINDS];
+    kw_ns report_at; /* towards the target */
+};
+
+/* Where a clear packet goes next. */
+struct kw_way {
+    struct kw_call *to; /* protected under its outlet; NULL: plain, to `path` */
+    struct kw_outlet outlet;
+    struct kw_path path;
 };
 
 enum kw_call_state { KW_CALL_FREE = 0, KW_CALL_LIVE, KW_CALL_ENDING };
@@ -125,6 +169,7 @@ struct kw_call {
     uint64_t lost, auth_failures, replays;
 
     struct kw_leg legs[KW_CALL_LEGS];
+    struct kw_relay relay;
     uint64_t routes[KW_CALL_ROUTES];
     size_t route_next;
 
@@ -139,6 +184,13 @@ struct kw_waiting {
     uint32_t call;
     size_t len;
     uint8_t data[KW_DATAGRAM_RECEIVE_MAX];
+};
+
+/* A protected datagram that is on its way out. */
+struct kw_outgoing {
+    struct kw_path path;
+    size_t len;
+    uint8_t data[KW_DATAGRAM_RECEIVE_MAX + KW_SRTP_TAIL];
 };
 
 struct kw_gateway {
@@ -167,6 +219,9 @@ struct kw_gateway {
     kw_ns handshake_at;       /* when the last one was worked on */
     uint64_t handshake_steps; /* DTLS datagrams worked on */
     bool has_received;        /* since the last tick: it is the same turn */
+
+    struct kw_outgoing *outgoing;
+    size_t outgoing_first, outgoing_count;
 
     struct kw_listener *listeners;
     size_t listeners_max;
@@ -209,6 +264,8 @@ void kw_call_route(struct kw_gateway *gateway, struct kw_call *call, const struc
 /* leg.c */
 enum kw_status kw_leg_agree(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
                             const struct kw_sdp *offer);
+/* `restart`: the same connection goes on, so do its SSRCs, streams and SDP session. */
+void kw_leg_inherit(struct kw_leg *leg, const struct kw_leg *old);
 size_t kw_leg_answer(struct kw_gateway *gateway, const struct kw_call *call,
                      const struct kw_leg *leg, const struct kw_sdp *offer, char *dst,
                      size_t dst_size);
@@ -238,14 +295,53 @@ void kw_fact_closed(struct kw_gateway *gateway, struct kw_call *call, kw_ns now)
 KW_MUST_USE bool kw_fact_refused(struct kw_gateway *gateway, const struct kw_tenant *tenant,
                                  const char *rule, const struct kw_call_offer *offer, kw_ns now);
 
-/* echo.c: the back end that gives media back */
-/* Rewrites a clear RTP packet in place for the way back; false: it goes nowhere. */
-KW_MUST_USE bool kw_echo_rtp(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
-                             uint8_t *packet, size_t len, kw_ns now);
-void kw_echo_rtcp(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
-                  const uint8_t *packet, size_t len, kw_ns now);
+/* reports.c: what every back end needs of RTP and RTCP */
+/* Follows an incoming packet: its source, statistics. NULL: not of this leg. */
+struct kw_incoming *kw_leg_incoming(struct kw_leg *leg, const struct kw_rtp *rtp, kw_ns now);
+/* This source is the one that its m-line goes on with. */
+bool kw_leg_feeds(struct kw_leg *leg, const struct kw_incoming *incoming, kw_ns now);
+/* Forwards as the m-line's own stream, begun with its first packet. False: not to be sent. */
+KW_MUST_USE bool kw_leg_forward(struct kw_gateway *gateway, struct kw_leg_media *media,
+                                uint32_t tag, uint32_t clock_hz, uint8_t *packet,
+                                const struct kw_rtp *rtp, kw_ns now);
+void kw_leg_rtcp(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
+                 const uint8_t *packet, size_t len, kw_ns now);
 /* The next RTCP compound that is due on this leg, in the clear; 0: none. */
-size_t kw_echo_report(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
-                      uint8_t *dst, size_t dst_size, kw_ns now);
+size_t kw_leg_report(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
+                     uint8_t *dst, size_t dst_size, kw_ns now);
+
+/* echo.c: the back end that gives media back */
+KW_MUST_USE bool kw_echo_rtp(struct kw_gateway *gateway, struct kw_leg *leg, uint8_t *packet,
+                             size_t len, kw_ns now);
+
+/* relay.c: the back ends that pass it on */
+/* Finds the other call of the room, or takes the target. KW_CALL_OK, ROOM_FULL, BACKEND_BUSY. */
+enum kw_call_outcome kw_relay_join(struct kw_gateway *gateway, struct kw_call *call,
+                                   struct kw_bytes room);
+/* Before the answer: what the other call has not is not accepted. */
+void kw_relay_narrow(struct kw_gateway *gateway, const struct kw_call *call, struct kw_sdp *offer);
+void kw_relay_leave(struct kw_gateway *gateway, struct kw_call *call);
+void kw_relay_forget(struct kw_call *call, uint32_t generation);
+/* Rewrites a clear packet of a client for where it goes; false: consumed. */
+KW_MUST_USE bool kw_relay_rtp(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
+                              uint8_t *packet, size_t len, kw_ns now, struct kw_way *way);
+/* A datagram from the plain side. */
+KW_MUST_USE bool kw_relay_plain(struct kw_gateway *gateway, struct kw_call *call, uint8_t *packet,
+                                size_t len, kw_ns now, struct kw_way *way);
+/* Sender reports of a source; its client's streams go on by its clock. */
+void kw_relay_report(struct kw_call *call, const struct kw_leg *leg,
+                     const struct kw_incoming *incoming, const struct kw_rtcp_sender *sr);
+/* A receiver wants a key frame of what we send it. */
+void kw_relay_wish(struct kw_gateway *gateway, struct kw_call *call, enum kw_sdp_kind kind);
+/* Gives the streams of a leg the clock of what feeds them, before its report is written. */
+void kw_relay_anchor(struct kw_gateway *gateway, const struct kw_call *call, struct kw_leg *leg,
+                     kw_ns now);
+/* RTCP towards the plain side that is due; 0: none. */
+size_t kw_relay_plain_report(struct kw_call *call, uint8_t *dst, size_t dst_size, kw_ns now);
+
+/* packets.c: a second copy leaves protected under another outlet */
+void kw_gateway_send_copy(struct kw_gateway *gateway, struct kw_call *to,
+                          const struct kw_outlet *outlet, const uint8_t *packet, size_t len,
+                          kw_ns now);
 
 #endif

@@ -3,6 +3,7 @@
 #define KW_GATEWAY_STREAM_H
 
 #include "rtp/source.h"
+#include "rtp/splice.h"
 #include "rtp/stream.h"
 
 /* An incoming SSRC of a leg. */

@@ -50,6 +50,13 @@ static bool collect_hellos(void *ctx, struct net *net, const struct kw_path *pat
     return true;
 }
 
+/* He has no cookie that this server would take. */
+static void other_key(struct pair *pair, enum kw_dtls_role role, struct kw_dtls_params *params)
+{
+    (void)params;
+    memset(pair->end[role].shared.cookie_key, 0x66, sizeof pair->end[role].shared.cookie_key);
+}
+
 void stranger_prepare(void)
 {
     struct pair pair;
@@ -57,7 +64,8 @@ void stranger_prepare(void)
     client_hello.len = server_hello.len = retry.len = 0;
     assert_int_equal(pair_init(&pair, &(struct pair_config){.seed = 4711,
                                                             .mtu = KW_DTLS_DATAGRAM_MAX,
-                                                            .require_cookie = true}),
+                                                            .require_cookie = true,
+                                                            .prepare = other_key}),
                      KW_OK);
     pair.net.tap = collect_hellos;
     assert_true(pair_run(&pair, pair_confirmed, pair.now + KW_S(5)));

@@ -22,7 +22,7 @@ static bool all_are_up(struct world *world)
 static void media_does_not_wait_for_handshakes(void **state)
 {
     const char *text = getenv("KW_STORM_CALLS");
-    size_t calls = text != NULL ? strtoul(text, NULL, 10) : 200;
+    size_t calls = text != NULL ? strtoul(text, NULL, 10) : 500;
     struct world_config config = {
         .seed = 5,
         .link = {.delay = KW_MS(20), .jitter = KW_MS(10)},

@@ -16,7 +16,13 @@ const struct kw_address world_gateway_address = {
     .ip = {192, 0, 2, 1},
 };
 
-enum { WORLD_BATCH = 64 };
+const struct kw_address world_agent_address = {
+    .family = 4,
+    .port = 6000,
+    .ip = {192, 0, 2, 99},
+};
+
+enum { WORLD_BATCH = 64, AGENT_SSRC = 0xa9e27 };
 
 static const kw_utc_ms start_utc = 1795000000000; /* November 2026 */
 
@@ -133,7 +139,8 @@ static void init_tenants(struct world *world)
         strcpy(tenant->name, names[i]);
         strcpy(tenant->token, tokens[i]);
         assert_true(kw_policy_preset("modern", &tenant->policy));
-        tenant->backend = KW_BACKEND_ECHO;
+        tenant->backend = i == 0 ? world->config.backend : KW_BACKEND_ECHO;
+        tenant->rtp_target = world_agent_address;
         tenant->calls_max = world->config.tenant_calls_max;
         tenant->calls_per_minute = world->config.calls_per_minute;
         if (world->config.period != 0)
@@ -357,6 +364,16 @@ static void peer_receive(struct world *world, struct peer *peer, struct net_data
     if (received.kind == KW_PACKET_RTP) {
         uint16_t seq = (uint16_t)(packet->data[2] << 8 | packet->data[3]);
 
+        uint32_t ssrc = get32(packet->data + 8), ts = get32(packet->data + 4);
+        uint32_t step = ts - peer->back_ts - 960;
+
+        if (peer->media_back != 0 && ssrc == peer->back_ssrc && step != 0) {
+            peer->ts_steps++;
+            peer->ts_step_max = KW_MAX(peer->ts_step_max, (int32_t)step < 0 ? 0 - step : step);
+        }
+        if (peer->media_back == 0 || ssrc != peer->back_ssrc)
+            peer->back_ssrcs++;
+        peer->back_ts = ts;
         if (peer->media_back != 0 && seq != (uint16_t)(peer->back_seq + 1))
             peer->back_gaps++;
         peer->back_seq = seq;
@@ -372,19 +389,14 @@ static void peer_receive(struct world *world, struct peer *peer, struct net_data
     peer_transmit(world, peer);
 }
 
-struct peer *world_peer(struct world *world, size_t *offer_len)
+size_t world_offer(struct world *world, struct peer *peer)
 {
-    struct peer *peer = &world->peers[world->peer_count];
     const struct kw_random random = toy_random(&world->toy_state);
     struct kw_sdp_offer_params params;
+    size_t len;
 
-    assert_true(world->peer_count < world->config.clients_max);
-    *peer = (struct peer){.used = true, .number = (uint32_t)world->peer_count};
-    world->peer_count++;
-    peer->address = world_address(198, 51, (uint8_t)(peer->number >> 8), (uint8_t)peer->number,
-                                  (uint16_t)(40000 + peer->number % 20000));
-    peer->ssrc = 0x1000 + peer->number;
-    peer->seq = (uint16_t)(net_draw(&world->net, 0x8000));
+    if (peer->identity != NULL)
+        world->crypto->ops->identity_free(peer->identity);
     assert_int_equal(kw_ice_credentials_draw(&random, &peer->credentials), KW_OK);
     assert_int_equal(
         world->crypto->ops->identity_new(world->crypto, world_utc(world), &peer->identity), KW_OK);
@@ -406,8 +418,23 @@ struct peer *world_peer(struct world *world, size_t *offer_len)
         .has_video = world->config.video,
         .video_ssrc = peer->ssrc + 0x10000,
     };
-    *offer_len = kw_sdp_offer_write(&params, (char *)world->offer, sizeof world->offer);
-    assert_true(*offer_len != 0);
+    len = kw_sdp_offer_write(&params, (char *)world->offer, sizeof world->offer);
+    assert_true(len != 0);
+    return len;
+}
+
+struct peer *world_peer(struct world *world, size_t *offer_len)
+{
+    struct peer *peer = &world->peers[world->peer_count];
+
+    assert_true(world->peer_count < world->config.clients_max);
+    *peer = (struct peer){.used = true, .number = (uint32_t)world->peer_count};
+    world->peer_count++;
+    peer->address = world_address(198, 51, (uint8_t)(peer->number >> 8), (uint8_t)peer->number,
+                                  (uint16_t)(40000 + peer->number % 20000));
+    peer->ssrc = 0x1000 + peer->number;
+    peer->seq = (uint16_t)(net_draw(&world->net, 0x8000));
+    *offer_len = world_offer(world, peer);
     return peer;
 }
 
@@ -418,7 +445,8 @@ void world_answer(struct world *world, struct peer *peer)
     struct kw_policy policy;
     struct kw_terms terms;
     struct kw_peer known;
-    struct kw_session_params session = {.terms = &terms, .ssrc_max = 4, .method = KW_METHOD_CAP};
+    struct kw_session_params session = {
+        .terms = &terms, .ssrc_max = 4, .method = KW_METHOD_RESTART};
     struct kw_generation_params generation = {
         .role = KW_DTLS_CLIENT,
         .identity = peer->identity,
@@ -439,9 +467,14 @@ void world_answer(struct world *world, struct peer *peer)
         .fingerprint_count = sdp.transport.fingerprint_count,
     };
     assert_int_equal(kw_policy_decide(&policy, &known, world_utc(world), &terms), KW_REFUSAL_NONE);
-    peer->mem = aligned(kw_session_size(4));
-    assert_int_equal(
-        kw_session_init(peer->mem, &world->shared, &session, world->now, &peer->session), KW_OK);
+    if (peer->session == NULL) {
+        peer->mem = aligned(kw_session_size(4));
+        assert_int_equal(
+            kw_session_init(peer->mem, &world->shared, &session, world->now, &peer->session),
+            KW_OK);
+    } else {
+        generation.method = KW_METHOD_RESTART;
+    }
     generation.fingerprints = sdp.transport.fingerprints;
     generation.fingerprint_count = sdp.transport.fingerprint_count;
     memcpy(generation.remote.ufrag, sdp.transport.ufrag.data, sdp.transport.ufrag.len);
@@ -584,6 +617,36 @@ void world_inject(struct world *world, const struct kw_path *path, const uint8_t
     gateway_receive(world, &packet, 1);
 }
 
+/* The agent sees one stream, and answers in kind. */
+static void agent_receive(struct world *world, struct net_datagram *packet)
+{
+    uint8_t answer[172] = {0x80, 111};
+    uint16_t seq = (uint16_t)(packet->data[2] << 8 | packet->data[3]);
+    uint32_t ts = get32(packet->data + 4), ssrc = get32(packet->data + 8);
+
+    if (kw_srtp_is_rtcp(packet->data, packet->len)) {
+        assert_int_equal(kw_rtcp_check(packet->data, packet->len), KW_ACCEPT);
+        world->agent_rtcp++;
+        return;
+    }
+    assert_int_equal(packet->len, 12 + 80); /* no tag, no extension */
+    if (world->agent_got == 0 || ssrc != world->agent_ssrc)
+        world->agent_ssrcs++;
+    if (world->agent_got != 0 && seq != (uint16_t)(world->agent_seq + 1))
+        world->agent_gaps++;
+    if (world->agent_got != 0 && ts != world->agent_ts + 960)
+        world->agent_ts_steps++;
+    world->agent_ssrc = ssrc;
+    world->agent_seq = seq;
+    world->agent_ts = ts;
+    put32(answer + 4, (uint32_t)world->agent_got * 960);
+    put32(answer + 8, AGENT_SSRC);
+    answer[2] = (uint8_t)(world->agent_got >> 8);
+    answer[3] = (uint8_t)world->agent_got;
+    world->agent_got++;
+    net_send(&world->net, &packet->path, answer, sizeof answer, world->now);
+}
+
 static void deliver(struct world *world)
 {
     static struct net_datagram batch[WORLD_BATCH];
@@ -598,6 +661,10 @@ static void deliver(struct world *world)
                 gateway_receive(world, batch, count);
                 count = 0;
             }
+            continue;
+        }
+        if (kw_address_equal(&batch[count].path.local, &world_agent_address)) {
+            agent_receive(world, &batch[count]);
             continue;
         }
         peer = peer_at(world, &batch[count].path.local);

@@ -32,9 +32,10 @@ struct world_config {
     size_t handshakes; /* buffers in flight; 0: enough */
     size_t facts_room; /* of the ring; 0: enough */
     bool video;
-    kw_ns media_interval; /* 0: 20 ms */
-    kw_ns handshake_cost; /* virtual time that a handshake datagram takes the gateway */
-    kw_ns packet_cost;    /* .. and any other one */
+    enum kw_backend_kind backend; /* of tenant demo */
+    kw_ns media_interval;         /* 0: 20 ms */
+    kw_ns handshake_cost;         /* virtual time that a handshake datagram takes the gateway */
+    kw_ns packet_cost;            /* .. and any other one */
 };
 
 /* One connection of a client: what a browser's RTCPeerConnection is. */
@@ -71,6 +72,10 @@ struct peer {
     uint32_t back_ssrc;
     uint16_t back_seq;
     uint32_t back_gaps;
+    uint32_t back_ssrcs; /* how often another SSRC came */
+    uint32_t back_ts;
+    uint32_t ts_steps;    /* timestamps that were not a frame apart */
+    uint32_t ts_step_max; /* by how much at most */
 };
 
 struct world {
@@ -95,6 +100,11 @@ struct world {
     uint8_t offer[KW_SDP_TEXT_MAX];
     uint64_t gateway_datagrams;
     kw_ns busy_until; /* the gateway works */
+    /* a plain RTP agent that answers each packet with one of its own */
+    uint64_t agent_got, agent_rtcp, agent_gaps;
+    uint32_t agent_ssrcs, agent_ssrc, agent_ts_steps;
+    uint16_t agent_seq;
+    uint32_t agent_ts;
     kw_ns media_wait; /* the longest time that media waited for it */
 };
 
@@ -115,6 +125,8 @@ struct peer *world_peer(struct world *world, size_t *offer_len);
 int world_request(struct world *world, enum kw_request_method method, const char *path,
                   const char *token, const char *type, const void *body, size_t body_len);
 const char *world_header(const struct world *world, const char *name);
+/* An offer of a connection that exists, with fresh ICE credentials and certificate. */
+size_t world_offer(struct world *world, struct peer *peer);
 /* POST /v1/calls and the client's half of it; returns the status. */
 int world_call(struct world *world, struct peer **ret);
 /* Takes the answer in world->response. */
@@ -130,6 +142,6 @@ void world_inject(struct world *world, const struct kw_path *path, const uint8_t
 size_t world_facts(const struct world *world, enum kw_fact_type type);
 const struct kw_fact *world_last_fact(const struct world *world, enum kw_fact_type type);
 
-extern const struct kw_address world_gateway_address;
+extern const struct kw_address world_gateway_address, world_agent_address;
 
 #endif

@@ -99,7 +99,8 @@ struct world {
     void *gateway_mem, *client_mem;
     size_t flight_count;
     struct flight flights[FLIGHTS_MAX];
-    uint64_t sent_by_gateway, sent_by_client;                /* datagrams */
+    uint64_t sent_by_gateway, sent_by_client; /* datagrams */
+    uint64_t bytes_by_gateway;
     bool (*tap)(struct world *world, struct flight *flight); /* false: swallowed */
     struct flight last_request;                              /* from the client */
 };
@@ -180,6 +181,8 @@ static inline void drain(struct world *world, struct kw_ice *ice, bool to_gatewa
 
     while ((len = kw_ice_transmit(ice, data, sizeof data, &path, world->now)) != 0) {
         *(to_gateway ? &world->sent_by_client : &world->sent_by_gateway) += 1;
+        if (!to_gateway)
+            world->bytes_by_gateway += len;
         launch(world, &path, to_gateway, data, len);
     }
 }

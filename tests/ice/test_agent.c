@@ -222,8 +222,8 @@ static void checks_stay_within_three_times(void **state)
     world_close(&world);
 }
 
-static void request_from(struct world *world, const struct kw_path *from, const char *pwd,
-                         bool nominate, uint32_t priority)
+static size_t request_from(struct world *world, const struct kw_path *from, const char *pwd,
+                           bool nominate, uint32_t priority)
 {
     uint8_t data[KW_STUN_MESSAGE_MAX], transaction[KW_STUN_TRANSACTION_LEN] = {9, 9};
     struct kw_writer out = kw_writer_of(data, sizeof data);
@@ -241,6 +241,143 @@ static void request_from(struct world *world, const struct kw_path *from, const 
     len = kw_stun_finish(&out, crypto, (struct kw_bytes){(const uint8_t *)pwd, strlen(pwd)});
     assert_int_not_equal(len, 0);
     (void)!kw_ice_receive(world->gateway, &seen, data, len, world->now);
+    return len;
+}
+
+/* One replayed request: all that the gateway ever sends there, answer and checks, is within 3 x. */
+static void a_single_request_is_not_amplified(void **state)
+{
+    struct kw_path path = client_path(66);
+    struct world world;
+    size_t len;
+
+    (void)state;
+    world_open(&world, 17);
+    world.cut[66] = true;
+    len = request_from(&world, &path, world.gateway_side.pwd, true, 900);
+    run(&world, world.now + KW_S(120));
+    assert_in_range(world.bytes_by_gateway, 64 + 96, KW_ICE_AMPLIFICATION * len);
+    world_close(&world);
+}
+
+static bool without_client_checks(struct world *world, struct flight *flight)
+{
+    (void)world;
+    return !flight->to_gateway || flight->data[0] != 0x00;
+}
+
+/* The lite side alone decides between pairs that the peer nominated both. */
+static void of_two_nominated_pairs_the_higher_priority_wins(void **state)
+{
+    (void)state;
+    for (int order = 0; order < 2; order++) {
+        struct kw_path low = client_path(7), high = client_path(8);
+        struct world world;
+
+        world_open(&world, 18);
+        world.tap = without_client_checks;
+        request_from(&world, order == 0 ? &low : &high, world.gateway_side.pwd, true,
+                     order == 0 ? 100 : 200);
+        run(&world, world.now + KW_MS(200)); /* the client's agent answers the checks */
+        request_from(&world, order == 0 ? &high : &low, world.gateway_side.pwd, true,
+                     order == 0 ? 200 : 100);
+        run(&world, world.now + KW_MS(200));
+        low = flip(&low);
+        assert_true(kw_ice_validated(world.gateway, &low));
+        assert_true(gateway_sends_to(&world, 8));
+        world_close(&world);
+    }
+}
+
+static int swallowed;
+
+static bool without_first_check(struct world *world, struct flight *flight)
+{
+    (void)world;
+    return flight->to_gateway || flight->data[0] != 0 || swallowed++ != 0;
+}
+
+/* Karn: the answer to a repeated request says nothing about the round trip. */
+static void repeated_checks_are_not_measured(void **state)
+{
+    struct kw_path path = client_path(7);
+    struct world world;
+
+    (void)state;
+    world_open(&world, 19);
+    swallowed = 0;
+    world.tap = without_first_check;
+    assert_int_equal(kw_ice_add_path(world.client, &path, 500, world.now), KW_OK);
+    run(&world, world.now + KW_S(3));
+    assert_true(gateway_sends_to(&world, 7));
+    assert_int_equal(kw_ice_rtt(world.gateway), 0);
+    run(&world, world.now + KW_S(10));
+    assert_in_range(kw_ice_rtt(world.gateway), KW_MS(40), KW_MS(41));
+    world_close(&world);
+}
+
+static uint8_t last_transaction[KW_STUN_TRANSACTION_LEN];
+static int consent_checks;
+
+static bool note_transactions(struct world *world, struct flight *flight)
+{
+    (void)world;
+    if (flight->to_gateway || flight->data[0] != 0)
+        return true;
+    assert_memory_not_equal(flight->data + 8, last_transaction, sizeof last_transaction);
+    memcpy(last_transaction, flight->data + 8, sizeof last_transaction);
+    consent_checks++;
+    return false;
+}
+
+/* RFC 7675 section 5.1: every consent check is a transaction of its own, answered or not. */
+static void consent_checks_are_not_repetitions(void **state)
+{
+    struct kw_path path = client_path(7);
+    struct world world;
+
+    (void)state;
+    world_open(&world, 20);
+    assert_int_equal(kw_ice_add_path(world.client, &path, 500, world.now), KW_OK);
+    run(&world, world.now + KW_S(1));
+    consent_checks = 0;
+    world.tap = note_transactions;
+    run(&world, world.now + KW_S(25));
+    assert_in_range(consent_checks, 4, 6);
+    world_close(&world);
+}
+
+/* RFC 8445 section 7.3.1.1 from the controlling side. */
+static void the_larger_tie_breaker_keeps_its_role(void **state)
+{
+    static const struct {
+        uint64_t tie_breaker;
+        uint16_t code; /* 0: it takes the other role and answers */
+    } rows[] = {{0, 487}, {UINT64_MAX, 0}};
+
+    (void)state;
+    for (size_t i = 0; i < KW_ARRAY_LEN(rows); i++) {
+        uint8_t data[KW_STUN_MESSAGE_MAX], transaction[KW_STUN_TRANSACTION_LEN] = {4};
+        struct kw_writer out = kw_writer_of(data, sizeof data);
+        struct kw_path path = client_path(7), to;
+        struct kw_stun_message message;
+        struct world world;
+        size_t len;
+
+        world_open(&world, 21);
+        kw_stun_begin(&out, KW_STUN_REQUEST, transaction);
+        kw_stun_write_username(&out, (struct kw_bytes){(const uint8_t *)world.client_side.ufrag, 8},
+                               (struct kw_bytes){(const uint8_t *)"x", 1});
+        kw_stun_write_priority(&out, 5);
+        kw_stun_write_role(&out, KW_STUN_CONTROLLING, rows[i].tie_breaker);
+        len = kw_stun_finish(&out, crypto,
+                             (struct kw_bytes){(const uint8_t *)world.client_side.pwd, 24});
+        (void)!kw_ice_receive(world.client, &path, data, len, world.now);
+        len = kw_ice_transmit(world.client, data, sizeof data, &to, world.now);
+        assert_int_equal(kw_stun_parse(data, len, &message), KW_ACCEPT);
+        assert_int_equal(message.error_code, rows[i].code);
+        world_close(&world);
+    }
 }
 
 static void a_spoofed_nomination_moves_nothing(void **state)
@@ -353,6 +490,35 @@ static void restart_on_the_same_five_tuple_and_twice(void **state)
     }
     run(&world, world.now + KW_S(100));
     assert_true(gateway_sends_to(&world, 7));
+    world_close(&world);
+}
+
+/* One restart after another, each carried through: media never stops. */
+static void restart_after_restart(void **state)
+{
+    struct kw_path path = client_path(7);
+    struct world world;
+
+    (void)state;
+    world_open(&world, 22);
+    assert_int_equal(kw_ice_add_path(world.client, &path, 500, world.now), KW_OK);
+    run(&world, world.now + KW_S(1));
+    for (int i = 0; i < 5; i++) {
+        world.gateway_side = credentials(&world);
+        world.client_side = credentials(&world);
+        assert_int_equal(
+            kw_ice_restart(world.gateway, &world.gateway_side, &world.client_side, world.now),
+            KW_OK);
+        assert_true(gateway_sends_to(&world, 7));
+        assert_int_equal(
+            kw_ice_restart(world.client, &world.client_side, &world.gateway_side, world.now),
+            KW_OK);
+        assert_int_equal(kw_ice_add_path(world.client, &path, 500, world.now), KW_OK);
+        for (int step = 0; step < 100; step++) {
+            run(&world, world.now + KW_MS(10));
+            assert_true(gateway_sends_to(&world, 7));
+        }
+    }
     world_close(&world);
 }
 
@@ -572,6 +738,12 @@ int main(void)
         cmocka_unit_test(media_follows_to_a_lower_priority_when_the_old_path_is_silent),
         cmocka_unit_test(nothing_but_stun_within_three_times_goes_to_an_unvalidated_path),
         cmocka_unit_test(checks_stay_within_three_times),
+        cmocka_unit_test(a_single_request_is_not_amplified),
+        cmocka_unit_test(of_two_nominated_pairs_the_higher_priority_wins),
+        cmocka_unit_test(repeated_checks_are_not_measured),
+        cmocka_unit_test(consent_checks_are_not_repetitions),
+        cmocka_unit_test(the_larger_tie_breaker_keeps_its_role),
+        cmocka_unit_test(restart_after_restart),
         cmocka_unit_test(a_spoofed_nomination_moves_nothing),
         cmocka_unit_test(pairs_are_bounded_and_the_oldest_unvalidated_gives_way),
         cmocka_unit_test(restart_keeps_the_old_path_until_the_new_one_is_validated),
