@@ -59,7 +59,7 @@ static enum kw_status handle_request(struct kw_dtls *dtls, const struct kw_messa
     struct kw_bytes context = kw_read_vector(&in, 1);
     struct kw_bytes block = kw_read_vector(&in, 2);
     struct kw_bytes schemes;
-    struct kw_extensions ext;
+    struct kw_extensions ext = {.seen = 0};
     enum kw_alert alert = KW_ALERT_DECODE_ERROR;
 
     if (kw_reader_done(&in))

@@ -305,7 +305,7 @@ static enum kw_verdict find_index(const struct opening *in, const struct stream 
                                   uint64_t *ret)
 {
     struct kw_srtp *srtp = in->srtp;
-    uint64_t guesses[GUESS_MAX];
+    uint64_t guesses[GUESS_MAX] = {0};
     size_t count = make_guesses(srtp, stream, in->header.seq, guesses);
     enum kw_verdict verdict = KW_DROP_FORGED;
 

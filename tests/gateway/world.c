@@ -570,7 +570,7 @@ static void gateway_transmit(struct world *world)
 static struct peer *peer_at(const struct world *world, const struct kw_address *address)
 {
     for (size_t i = 0; i < world->peer_count; i++) {
-        size_t guess = (address->ip[2] << 8 | address->ip[3]) + i;
+        size_t guess = (size_t)(address->ip[2] << 8 | address->ip[3]) + i;
 
         guess %= world->peer_count;
         if (kw_address_equal(&world->peers[guess].address, address))
