@@ -127,8 +127,11 @@ enum kw_status kw_client12_handle_hello(struct kw_dtls *dtls, const struct kw_me
             return KW_OK;
         return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, alert);
     }
-    if (!kw_common12_start(dtls))
-        return KW_ERR_MEMORY;
+    /* Anybody could have sent it; a true server sends it again. */
+    if (!kw_common12_start(dtls)) {
+        dtls->counters[KW_DROP_LIMIT]++;
+        return KW_OK;
+    }
     dtls->version = KW_DTLS_1_2;
     dtls->suite = kw_suite_info((enum kw_suite)hello->suite);
     dtls->facts.version = KW_DTLS_1_2;
