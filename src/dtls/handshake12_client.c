@@ -29,6 +29,11 @@ enum kw_status kw_client12_handle_verify_request(struct kw_dtls *dtls,
         return kw_common12_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_UNEXPECTED_MESSAGE);
     if (kw_client_knows_retry(dtls, message))
         return KW_OK;
+    /* One of two is a stranger's. The first is trusted until its hello goes unanswered. */
+    if (dtls->hs->was_verified && dtls->expiries < KW_DTLS_DOUBT_EXPIRIES) {
+        dtls->counters[KW_DROP_UNEXPECTED]++;
+        return KW_OK;
+    }
     kw_client_note_retry(dtls, message);
     dtls->hs->was_verified = true;
     dtls->hs->was_retried = false;
