@@ -394,16 +394,20 @@ static enum kw_verdict add_fragment(struct kw_dtls *dtls, const struct kw_fragme
                                     uint64_t epoch)
 {
     struct kw_reassembly *in = &dtls->hs->in;
+    bool is_first = !kw_reassembly_has_open(in);
     enum kw_verdict verdict = kw_reassembly_add(in, fragment, (uint16_t)epoch);
 
     if (verdict == KW_DROP_MALFORMED && epoch == KW_EPOCH_PLAIN &&
         dtls->now - dtls->hs->fragment_at >= KW_DTLS_HELLO_PATIENCE) {
         kw_reassembly_reset(in, in->next_seq);
         verdict = kw_reassembly_add(in, fragment, (uint16_t)epoch);
+        is_first = true;
     }
     if (verdict != KW_ACCEPT)
         return verdict;
-    dtls->hs->fragment_at = dtls->now;
+    /* What follows does not make it younger: a stranger could go on adding bytes. */
+    if (is_first)
+        dtls->hs->fragment_at = dtls->now;
     if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO || dtls->state == KW_STATE_CONNECTED)
         dtls->hello_until = dtls->now + KW_DTLS_PARTIAL_PATIENCE;
     return KW_ACCEPT;

@@ -133,6 +133,32 @@ static void a_forged_verify_request_costs_only_time(void **state)
     pair_deinit(&pair);
 }
 
+/*
+ * A stranger opens the hello with a length of his own, and adds a byte now and then so that it
+ * never grows old.
+ */
+static void a_false_hello_does_not_stay_for_ever(void **state)
+{
+    static const uint8_t byte[1] = {0};
+    uint8_t fragment[32];
+    struct pair pair;
+    bool is_done = false;
+
+    (void)state;
+    assert_int_equal(pair_init(&pair, &(struct pair_config){.seed = 14}), KW_OK);
+    for (uint32_t i = 0; i < 100 && !is_done; i++) {
+        size_t len = craft_fragment(fragment, sizeof fragment, KW_HS_CLIENT_HELLO, 900, 0, i, byte,
+                                    sizeof byte);
+
+        craft_deliver_plain(&pair, KW_DTLS_SERVER, KW_CONTENT_HANDSHAKE, fragment, len);
+        is_done = pair_run(&pair, pair_confirmed, pair.now + KW_MS(500));
+    }
+    assert_true(is_done);
+    CHECK(pair.now < KW_S(1000) + KW_S(10), "after %llu ms",
+          (unsigned long long)((pair.now - KW_S(1000)) / KW_MS(1)));
+    pair_deinit(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +166,7 @@ int main(void)
         cmocka_unit_test(a_refused_hello_leaves_no_facts),
         cmocka_unit_test(a_forged_hello_of_12_needs_no_buffer_that_is_not_there),
         cmocka_unit_test(a_forged_verify_request_costs_only_time),
+        cmocka_unit_test(a_false_hello_does_not_stay_for_ever),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
