@@ -159,6 +159,27 @@ static void a_false_hello_does_not_stay_for_ever(void **state)
     pair_deinit(&pair);
 }
 
+/* A server that also takes 1.2 gets a stranger's hello of 1.2 first. */
+static void a_false_hello_of_12_does_not_keep_its_place(void **state)
+{
+    struct pair pair, other;
+    uint8_t body[KW_DTLS_DATAGRAM_MAX];
+    size_t len;
+
+    (void)state;
+    assert_int_equal(pair_init(&other, &(struct pair_config){.seed = 99, .only_dtls12 = true}),
+                     KW_OK);
+    assert_int_equal(pair_init(&pair, &(struct pair_config){.seed = 14, .dtls12 = true}), KW_OK);
+    len = craft_hello(&other, 0, 0, body, sizeof body);
+    craft_deliver_hello(&pair, body, len, 1000);
+    assert_int_equal(pair.end[KW_DTLS_SERVER].dtls->state, KW_STATE_12_CERTIFICATE);
+    assert_true(pair_run(&pair, pair_confirmed, pair.now + KW_S(10)));
+    assert_int_equal(pair.end[KW_DTLS_SERVER].dtls->version, KW_DTLS_1_3);
+    assert_true(pair_same_srtp_keys(&pair));
+    pair_deinit(&pair);
+    pair_deinit(&other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +188,7 @@ int main(void)
         cmocka_unit_test(a_forged_hello_of_12_needs_no_buffer_that_is_not_there),
         cmocka_unit_test(a_forged_verify_request_costs_only_time),
         cmocka_unit_test(a_false_hello_does_not_stay_for_ever),
+        cmocka_unit_test(a_false_hello_of_12_does_not_keep_its_place),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
