@@ -23,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <sys/mman.h>
 
 #include <openssl/crypto.h>
 
@@ -89,8 +88,6 @@ static void *allocate(size_t size)
     void *mem = aligned_alloc(64, (size + 63) / 64 * 64);
 
     check(mem != NULL, "allocation");
-    if (getenv("THP"))
-        madvise((void *)(((uintptr_t)mem + 4095) & ~4095UL), size, MADV_HUGEPAGE);
     memset(mem, 0, size);
     return mem;
 }
@@ -447,7 +444,8 @@ static void compare(const char *what, struct set *ours, struct set *theirs, enum
     report(what, "unprotect", mine[1], theirs != NULL ? peers[1] : NULL);
 }
 
-static void run_profile(struct kw_crypto *crypto, enum kw_srtp_profile profile, bool has_peer)
+static void run_profile(struct kw_crypto *crypto, enum kw_srtp_profile profile, bool has_peer,
+                        const char *wanted)
 {
     static const char *const kernels[] = {"vaes", "aesni", "evp"};
     static const char *const shapes[] = {"hot", "cold single", "cold batch"};
@@ -469,13 +467,12 @@ static void run_profile(struct kw_crypto *crypto, enum kw_srtp_profile profile, 
             for (unsigned shape = HOT; shape <= COLD_BATCH; shape++) {
                 char what[80];
 
-                if (getenv("Q") && (payloads[p] != 160 || k != 0))
-                    continue;
                 if (!is_128 && payloads[p] != 160)
                     continue;
                 snprintf(what, sizeof what, "%s %s %zu B %s", kernels[k],
                          is_128 ? "GCM-128" : "GCM-256", payloads[p], shapes[shape]);
-                compare(what, &ours, has_peer ? &theirs : NULL, shape, payloads[p]);
+                if (strstr(what, wanted) != NULL)
+                    compare(what, &ours, has_peer ? &theirs : NULL, shape, payloads[p]);
             }
         }
         ours_deinit(&ours);
@@ -486,10 +483,9 @@ static void run_profile(struct kw_crypto *crypto, enum kw_srtp_profile profile, 
 
 int main(int argc, char *argv[])
 {
-    (void)argc;
-    (void)argv;
+    const char *wanted = argc > 1 ? argv[1] : ""; /* part of the variants' names */
     struct kw_openssl_config config = {.associations = 1, .srtp_keys = 2 * STREAMS};
-    bool has_peer = !getenv("NOPEER") && peer_load();
+    bool has_peer = peer_load();
     struct kw_crypto *crypto;
 
     check(kw_openssl_new(&config, &crypto) == KW_OK, "kw_openssl_new");
@@ -500,8 +496,8 @@ int main(int argc, char *argv[])
     printf("{\"bench\":\"srtp\",\"variant\":\"bytes per key GCM-128\",\"ours\":%zu,\"unit\":\"B\","
            "\"peer\":null,\"peer_value\":null,\"ratio\":null}\n",
            sizeof(struct kw_gcm_key));
-    run_profile(crypto, KW_SRTP_AEAD_AES_128_GCM, has_peer);
-    run_profile(crypto, KW_SRTP_AEAD_AES_256_GCM, has_peer);
+    run_profile(crypto, KW_SRTP_AEAD_AES_128_GCM, has_peer, wanted);
+    run_profile(crypto, KW_SRTP_AEAD_AES_256_GCM, has_peer, wanted);
     free(sealed);
     kw_openssl_free(crypto);
     return 0;

@@ -469,7 +469,10 @@ kw_ns kw_dtls_deadline(const struct kw_dtls *dtls)
  */
 static void doubt_retry(struct kw_dtls *dtls)
 {
-    if (dtls->role == KW_DTLS_CLIENT && dtls->hs->was_retried && !dtls->hs->is_authenticated &&
+    bool is_open = dtls->hs->was_retried ||
+                   (dtls->hs->was_verified && dtls->state == KW_STATE_WAIT_SERVER_HELLO);
+
+    if (dtls->role == KW_DTLS_CLIENT && is_open && !dtls->hs->is_authenticated &&
         !dtls->fail_fast && dtls->expiries >= KW_DTLS_DOUBT_EXPIRIES &&
         dtls->state != KW_STATE_CONNECTED)
         kw_flight_unack(&dtls->hs->out, 0);

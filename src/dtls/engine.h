@@ -90,7 +90,8 @@ struct kw_handshake {
     /* Server: of another hello, the first or the second, that would take its place. */
     uint8_t rival_hash[2][KW_DIGEST_MAX];
     kw_ns rival_at[2];
-    kw_ns fragment_at; /* the newest fragment was booked */
+    uint32_t rival_len; /* 1.2: all that is known of it before it is whole */
+    kw_ns fragment_at;  /* the oldest of what is here in part was booked */
     uint16_t hello_seq;
     uint32_t hello_len;
     bool was_forgotten;    /* the message being handled has let go of its place */

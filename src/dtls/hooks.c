@@ -44,6 +44,11 @@ kw_ns kw_dtls_hook_deadline(struct kw_dtls *dtls)
     return KW_MIN(dtls->retransmit_at, dtls->ack_at);
 }
 
+kw_ns kw_dtls_hook_doom(const struct kw_dtls *dtls)
+{
+    return KW_MIN(dtls->doom.alert_at, dtls->doom.at);
+}
+
 void kw_dtls_hook_no_client_certificate(struct kw_dtls *dtls)
 {
     dtls->ask_certificate = false;

@@ -54,6 +54,9 @@ void kw_dtls_hook_timeout(struct kw_dtls *dtls, kw_ns first, unsigned expiries, 
  */
 kw_ns kw_dtls_hook_deadline(struct kw_dtls *dtls);
 
+/* When a handshake that something in the clear has doomed goes on with it; KW_NEVER: it has not. */
+kw_ns kw_dtls_hook_doom(const struct kw_dtls *dtls);
+
 /* A server asks for no client certificate. The suite's client has none unless that is tested. */
 void kw_dtls_hook_no_client_certificate(struct kw_dtls *dtls);
 

@@ -56,7 +56,7 @@ static void add_value(struct line *line, const char *text)
         return;
     }
     add_char(line, '"');
-    for (; text[taken] != '\0' && taken < KW_LOG_VALUE_MAX; taken++) {
+    for (; taken < KW_LOG_VALUE_MAX && text[taken] != '\0'; taken++) {
         unsigned char c = (unsigned char)text[taken];
 
         if (c == '"' || c == '\\') {

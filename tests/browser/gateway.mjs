@@ -32,13 +32,14 @@ export async function startGateway({ options = [], rotation } = {}) {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let log = '';
+  child.on('error', (error) => (log += `${error.message}\n`));
   const hear = (chunk) => (log += chunk);
   child.stdout.on('data', hear);
   child.stderr.on('data', hear);
   const origin = `http://127.0.0.1:${port}`;
   const until = Date.now() + START_MS;
   for (;;) {
-    if (child.exitCode !== null) throw new Error(`the gateway ended with ${child.exitCode}:\n${log}`);
+    if (child.exitCode !== null || child.pid === undefined) throw new Error(`the gateway ended with ${child.exitCode}:\n${log}`);
     if (await fetch(`${origin}/`).then((answer) => answer.ok, () => false)) break;
     if (Date.now() > until) {
       await endChild(child);

@@ -96,7 +96,9 @@ export async function callWithTone({ token, frequency, seconds, video, noisy, fa
 
   const call = new KeywheelCall({ url: '/v1/calls', token, stream, fetch: ask });
   const states = [];
+  const heard = [];
   call.addEventListener('state', ({ detail }) => states.push([detail.state, Math.round(performance.now())]));
+  call.addEventListener('gateway', ({ detail }) => heard.push(detail));
   const began = performance.now();
   try {
     await call.start();
@@ -111,15 +113,16 @@ export async function callWithTone({ token, frequency, seconds, video, noisy, fa
     const picture = video ? await lab.leftColour(call.current.remote) : null;
     return { seconds, firstPacketMs, states, before, after, described, report, tone, picture, offer: call.current.pc.localDescription.sdp, answer: call.current.answer };
   } catch (error) {
-    return { error: `${error.code ?? error.name}: ${error.message}`, rule: error.rule, states };
+    return { error: `${error.code ?? error.name}: ${error.message}`, rule: error.rule, states, heard };
   } finally {
     await call.stop();
     await context.close();
   }
 }
 
-// A call whose keys change several times while a tone goes through.
-export async function callWithRotations({ token, frequency, rotations, everyMs, method }) {
+// A call whose keys change several times while a signal goes through: as often as `asked` because an operator
+// asks for it every five seconds, the last time by the clock of the policy.
+export async function callWithRotations({ token, frequency, asked }) {
   const { KeywheelCall } = await import('/keywheel.js');
   const context = new AudioContext();
   await context.resume();
@@ -138,13 +141,14 @@ export async function callWithRotations({ token, frequency, rotations, everyMs, 
     await lab.sleep(1000);
     await remember();
     const tones = [];
-    for (let i = 0; i < rotations; i++) {
+    for (let i = 0; i <= asked; i++) {
       const before = call.rotations.length;
-      if (method) await call.rotate({ method, reason: 'operator' });
+      const next = performance.now() + 5000;
+      if (i < asked) await call.request('POST', `${call.resource}/rotate`);
       for (let waited = 0; call.rotations.length === before && waited < 20000; waited += 50) await lab.sleep(50);
       await remember();
       tones.push(await lab.loudest(context, call.current.remote));
-      await lab.sleep(everyMs);
+      if (i < asked) await lab.sleep(next - performance.now());
     }
     const { totals } = await call.stats();
     return { rotations: call.rotations, generations, totals, tones, heard, described: await call.describe() };

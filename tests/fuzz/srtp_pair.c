@@ -207,7 +207,7 @@ static void act(uint8_t op, uint8_t value)
     case 2: /* send and deliver at once */
         send_packet(false, value);
         if (world.sent_count > count)
-            deliver(count, (value & 1) << 1);
+            deliver(count, (uint8_t)((value & 1) << 1));
         break;
     case 3: /* send, keep for later or for ever */
         send_packet(false, value);

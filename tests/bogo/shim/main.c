@@ -30,6 +30,7 @@ enum {
     FIRST_TIMEOUT_MS = 400,
     EXPIRIES = 13,
     ALERT_DECOMPRESSION_FAILURE = 30,
+    QUIET_MS = 100, /* of real time, after which the runner is taken to be waiting */
     HANDSHAKES = 2, /* buffers for one, and one to spare */
 };
 
@@ -324,6 +325,8 @@ static void obey(struct shim *shim, const struct wire_frame *frame, uint8_t *dat
         /* A close_notify can get lost, so a silent end is one. The runner knows what it missed. */
         if (shim->connected)
             shim->finished = true;
+        else if (shim->config->is_patient && kw_dtls_hook_doom(shim->dtls) != KW_NEVER)
+            shim->runner_is_gone = true;
         else
             fail(shim, "the runner closed the connection");
         break;
@@ -333,15 +336,35 @@ static void obey(struct shim *shim, const struct wire_frame *frame, uint8_t *dat
     }
 }
 
+/*
+ * The suite's clock stands still while its runner waits for an alert. Ours, as the product has it,
+ * comes a second after something in the clear has gone wrong: when nothing else happens, that
+ * second passes.
+ */
+static bool let_doom_come(struct shim *shim)
+{
+    kw_ns doom = kw_dtls_hook_doom(shim->dtls);
+
+    if (!shim->config->is_patient || doom == KW_NEVER ||
+        (!shim->runner_is_gone && wire_is_ready(shim->fd, QUIET_MS)))
+        return false;
+    if (shim->now < doom)
+        shim->now = doom;
+    check(shim, kw_dtls_tick(shim->dtls, shim->now), "kw_dtls_tick");
+    return true;
+}
+
 static void talk(struct shim *shim)
 {
     static uint8_t datagram[WIRE_DATAGRAM_MAX];
 
     take_events(shim);
     while (!shim->finished) {
-        struct wire_frame frame = wire_read(shim->fd, datagram);
+        if (!let_doom_come(shim)) {
+            struct wire_frame frame = wire_read(shim->fd, datagram);
 
-        obey(shim, &frame, datagram);
+            obey(shim, &frame, datagram);
+        }
         take_events(shim);
     }
     kw_dtls_close(shim->dtls, shim->now);

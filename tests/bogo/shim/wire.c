@@ -5,6 +5,7 @@
 #include <endian.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -77,6 +78,13 @@ static bool read_u64(int fd, uint64_t *ret)
         return false;
     *ret = be64toh(*ret);
     return true;
+}
+
+bool wire_is_ready(int fd, int timeout_ms)
+{
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+
+    return poll(&wait, 1, timeout_ms) != 0;
 }
 
 struct wire_frame wire_read(int fd, uint8_t dst[WIRE_DATAGRAM_MAX])

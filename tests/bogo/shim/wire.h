@@ -29,6 +29,8 @@ struct wire_frame {
 
 /* Connects and says which shim we are; -1 on failure. */
 int wire_open(uint16_t port, bool ipv6, uint64_t shim_id);
+/* Tells whether an order comes within that time. */
+bool wire_is_ready(int fd, int timeout_ms);
 /* Waits for the next order; a datagram goes to dst. */
 struct wire_frame wire_read(int fd, uint8_t dst[WIRE_DATAGRAM_MAX]);
 bool wire_write(int fd, const uint8_t *datagram, size_t len);
