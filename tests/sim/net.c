@@ -84,7 +84,8 @@ void net_inject(struct net *net, const struct kw_path *path, const uint8_t *data
     datagram->number = net->number++;
     datagram->path = (struct kw_path){.local = path->remote, .remote = path->local};
     datagram->len = len;
-    memcpy(datagram->data, data, len);
+    if (len != 0)
+        memcpy(datagram->data, data, len);
     push(net, datagram);
 }
 
