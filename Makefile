@@ -38,6 +38,8 @@ fuzz:
 	@CC=clang tools/build build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
 	@tools/run-fuzz build-fuzz $(T)
 
+-include tests/bogo/bogo.mk
+
 install:
 	@tools/install-deps run
 	@tools/build build-install --buildtype=release --prefix=$(PREFIX) -Dtests=false

@@ -70,7 +70,7 @@ struct kw_dtls_params {
                                    ClientHello.random that this association answers */
     bool has_prepared_hello;
     /* End at once on what anybody could have sent: a hello that cannot be answered, an alert in the
-     * clear. Without it they end the association only when nothing better comes within a second.
+     * clear. Without it they end the association only when nothing better comes for some seconds.
      * For conformance suites, which wait for the answer. */
     bool fail_fast;
 };

@@ -103,12 +103,21 @@ static bool read_backend(struct kw_yaml *yaml, yaml_node_t *node, void *target)
     for (size_t i = 0; i < KW_ARRAY_LEN(rows); i++) {
         if (strcmp(rows[i].name, name) != 0)
             continue;
-        if (rows[i].kind != KW_BACKEND_ECHO)
-            return kw_yaml_fail(yaml, node, "this version has the back end echo only");
         ((struct kw_tenant_config *)target)->backend = rows[i].kind;
         return true;
     }
     return kw_yaml_fail(yaml, node, "echo, bridge or rtp is expected here");
+}
+
+static bool read_rtp_target(struct kw_yaml *yaml, yaml_node_t *node, void *target)
+{
+    struct kw_tenant_config *tenant = target;
+    char text[KW_ADDRESS_TEXT_MAX];
+
+    if (!kw_yaml_text(yaml, node, text, sizeof text))
+        return false;
+    return (kw_address_parse(text, 0, &tenant->rtp_target) && tenant->rtp_target.port != 0) ||
+           kw_yaml_fail(yaml, node, "an address such as 192.0.2.1:5004 is expected here");
 }
 
 static bool read_calls(struct kw_yaml *yaml, yaml_node_t *node, void *target)
@@ -333,6 +342,7 @@ bool kw_tenant_config_read(struct kw_yaml *yaml, yaml_node_t *node, struct kw_te
         {"token-file", read_token, true},
         {"preset", read_preset, false},
         {"backend", read_backend, false},
+        {"rtp-target", read_rtp_target, false},
         {"calls", read_calls, false},
         {"calls-per-minute", read_calls_per_minute, false},
         {"require-mlock", read_mlock, false},
@@ -342,6 +352,9 @@ bool kw_tenant_config_read(struct kw_yaml *yaml, yaml_node_t *node, struct kw_te
 
     tenant->calls_max = CALLS_MAX;
     tenant->calls_per_minute = CALLS_PER_MINUTE;
-    return kw_yaml_mapping(yaml, node, keys, KW_ARRAY_LEN(keys), tenant) &&
-           complete_policy(yaml, node, &tenant->policy);
+    if (!kw_yaml_mapping(yaml, node, keys, KW_ARRAY_LEN(keys), tenant))
+        return false;
+    if ((tenant->backend == KW_BACKEND_RTP) != (tenant->rtp_target.family != 0))
+        return kw_yaml_fail(yaml, node, "backend: rtp and rtp-target go together");
+    return complete_policy(yaml, node, &tenant->policy);
 }

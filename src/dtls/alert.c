@@ -139,41 +139,25 @@ void kw_dtls_finish(struct kw_dtls *dtls, enum kw_dtls_end end, enum kw_alert al
     last->alert = alert;
 }
 
-static void doom(struct kw_dtls *dtls, enum kw_dtls_end end, enum kw_alert alert, kw_ns alert_at)
+static void doom(struct kw_dtls *dtls, enum kw_dtls_end end, enum kw_alert alert, bool is_received)
 {
+    /* A hello that makes sense and has nothing in common with the terms is most likely the peer's.
+     */
+    bool is_refusal = dtls->role == KW_DTLS_SERVER && end == KW_DTLS_END_POLICY;
+
     if (dtls->doom.at != KW_NEVER)
         return;
     dtls->doom = (struct kw_doom){
-        .at = dtls->now + KW_DTLS_DOOM_PATIENCE,
-        .alert_at = alert_at,
+        .at = dtls->now + (is_refusal ? KW_DTLS_REFUSAL_PATIENCE : KW_DTLS_DOOM_PATIENCE),
         .end = end,
         .alert = alert,
+        .is_received = is_received,
     };
 }
 
 void kw_dtls_undoom(struct kw_dtls *dtls)
 {
-    dtls->doom.at = dtls->doom.alert_at = KW_NEVER;
-}
-
-void kw_dtls_tick_doom(struct kw_dtls *dtls)
-{
-    const uint8_t content[ALERT_LEN] = {ALERT_FATAL, (uint8_t)dtls->doom.alert};
-    struct kw_writer out;
-
-    if (dtls->now >= dtls->doom.at) {
-        kw_dtls_finish(dtls, dtls->doom.end, dtls->doom.alert, false);
-        return;
-    }
-    if (dtls->now < dtls->doom.alert_at)
-        return;
-    dtls->doom.alert_at = KW_NEVER;
-    if (!kw_outbox_open(dtls, KW_RECORD_PLAIN_HEADER + ALERT_LEN, &out))
-        return;
-    kw_record_write_plain(KW_CONTENT_ALERT, KW_DTLS_1_2, dtls->plain_seq++,
-                          (struct kw_bytes){NULL, 0}, (struct kw_bytes){content, sizeof content},
-                          &out);
-    kw_outbox_close(dtls, &out);
+    dtls->doom.at = KW_NEVER;
 }
 
 enum kw_status kw_dtls_fail(struct kw_dtls *dtls, enum kw_dtls_end end, enum kw_alert alert)
@@ -181,7 +165,7 @@ enum kw_status kw_dtls_fail(struct kw_dtls *dtls, enum kw_dtls_end end, enum kw_
     if (dtls->record_epoch != KW_EPOCH_PLAIN || dtls->fail_fast)
         kw_dtls_finish(dtls, end, alert, true);
     else
-        doom(dtls, end, alert, dtls->now + KW_DTLS_HELLO_PATIENCE);
+        doom(dtls, end, alert, false);
     return KW_OK;
 }
 
@@ -205,7 +189,7 @@ static void receive_plain_alert(struct kw_dtls *dtls, uint8_t description)
         kw_dtls_finish(dtls, KW_DTLS_END_ALERT_RECEIVED, (enum kw_alert)description, false);
         return;
     }
-    doom(dtls, KW_DTLS_END_ALERT_RECEIVED, (enum kw_alert)description, KW_NEVER);
+    doom(dtls, KW_DTLS_END_ALERT_RECEIVED, (enum kw_alert)description, true);
 }
 
 void kw_dtls_handle_alert(struct kw_dtls *dtls, uint64_t epoch, struct kw_bytes content)

@@ -454,8 +454,8 @@ kw_ns kw_dtls_deadline(const struct kw_dtls *dtls)
 {
     kw_ns first = KW_NEVER;
     const kw_ns timers[] = {
-        dtls->retransmit_at, dtls->ack_at,           dtls->hello_until,   dtls->give_up_at,
-        dtls->doom.at,       dtls->answerable_until, dtls->doom.alert_at,
+        dtls->retransmit_at, dtls->ack_at,  dtls->hello_until,
+        dtls->give_up_at,    dtls->doom.at, dtls->answerable_until,
     };
 
     for (size_t i = 0; i < KW_ARRAY_LEN(timers); i++)
@@ -469,7 +469,10 @@ kw_ns kw_dtls_deadline(const struct kw_dtls *dtls)
  */
 static void doubt_retry(struct kw_dtls *dtls)
 {
-    if (dtls->role == KW_DTLS_CLIENT && dtls->hs->was_retried && !dtls->hs->is_authenticated &&
+    bool is_open = dtls->hs->was_retried ||
+                   (dtls->hs->was_verified && dtls->state == KW_STATE_WAIT_SERVER_HELLO);
+
+    if (dtls->role == KW_DTLS_CLIENT && is_open && !dtls->hs->is_authenticated &&
         !dtls->fail_fast && dtls->expiries >= KW_DTLS_DOUBT_EXPIRIES &&
         dtls->state != KW_STATE_CONNECTED)
         kw_flight_unack(&dtls->hs->out, 0);
@@ -504,9 +507,10 @@ enum kw_status kw_dtls_tick(struct kw_dtls *dtls, kw_ns now)
 {
     stamp(dtls, now);
     dtls->record_epoch = KW_EPOCH_PLAIN;
-    kw_dtls_tick_doom(dtls);
-    if (dtls->state == KW_STATE_CLOSED)
+    if (now >= dtls->doom.at) {
+        kw_dtls_finish(dtls, dtls->doom.end, dtls->doom.alert, !dtls->doom.is_received);
         return KW_OK;
+    }
     if (now >= dtls->give_up_at) {
         kw_dtls_finish(dtls, KW_DTLS_END_TIMEOUT, KW_ALERT_NONE, false);
         return KW_OK;

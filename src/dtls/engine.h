@@ -90,7 +90,8 @@ struct kw_handshake {
     /* Server: of another hello, the first or the second, that would take its place. */
     uint8_t rival_hash[2][KW_DIGEST_MAX];
     kw_ns rival_at[2];
-    kw_ns fragment_at; /* the newest fragment was booked */
+    uint32_t rival_len; /* 1.2: all that is known of it before it is whole */
+    kw_ns fragment_at;  /* the oldest of what is here in part was booked */
     uint16_t hello_seq;
     uint32_t hello_len;
     bool was_forgotten;    /* the message being handled has let go of its place */
@@ -132,10 +133,10 @@ struct kw_dtls_buffers {
 
 /* Why this association will end, unless something better than its unauthenticated cause comes. */
 struct kw_doom {
-    kw_ns at;       /* KW_NEVER: not doomed */
-    kw_ns alert_at; /* when the peer is told; KW_NEVER: not, or not any more */
+    kw_ns at; /* KW_NEVER: not doomed */
     enum kw_dtls_end end;
     enum kw_alert alert;
+    bool is_received;
 };
 
 struct kw_dtls {
@@ -243,8 +244,8 @@ static inline void kw_dtls_note(const struct kw_dtls *dtls, bool is_write,
 /*
  * The peer, or somebody in its name, did something fatal. Returns KW_OK, so that a handler can
  * `return kw_dtls_fail(..)`. What an authenticated record caused ends the association at once;
- * what anybody could have sent dooms it: the peer is told after KW_DTLS_HELLO_PATIENCE, and it ends
- * after KW_DTLS_DOOM_PATIENCE, unless the handshake goes on meanwhile.
+ * what anybody could have sent dooms it: it ends after KW_DTLS_REFUSAL_PATIENCE (a server that
+ * refuses a hello) or KW_DTLS_DOOM_PATIENCE, unless the handshake goes on meanwhile.
  */
 enum kw_status kw_dtls_fail(struct kw_dtls *dtls, enum kw_dtls_end end, enum kw_alert alert);
 /* Our surroundings failed: says internal_error to the peer; returns status. */
@@ -257,8 +258,6 @@ void kw_dtls_prepare_alert(struct kw_dtls *dtls, uint8_t level, uint8_t descript
 void kw_dtls_handle_alert(struct kw_dtls *dtls, uint64_t epoch, struct kw_bytes content);
 /* The handshake goes on. */
 void kw_dtls_undoom(struct kw_dtls *dtls);
-/* The timers of a doom. */
-void kw_dtls_tick_doom(struct kw_dtls *dtls);
 void kw_dtls_drop_secrets(struct kw_dtls *dtls);
 
 /* --- the handshake's common parts (handshake.c) --- */

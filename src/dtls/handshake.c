@@ -394,16 +394,20 @@ static enum kw_verdict add_fragment(struct kw_dtls *dtls, const struct kw_fragme
                                     uint64_t epoch)
 {
     struct kw_reassembly *in = &dtls->hs->in;
+    bool is_first = !kw_reassembly_has_open(in);
     enum kw_verdict verdict = kw_reassembly_add(in, fragment, (uint16_t)epoch);
 
     if (verdict == KW_DROP_MALFORMED && epoch == KW_EPOCH_PLAIN &&
         dtls->now - dtls->hs->fragment_at >= KW_DTLS_HELLO_PATIENCE) {
         kw_reassembly_reset(in, in->next_seq);
         verdict = kw_reassembly_add(in, fragment, (uint16_t)epoch);
+        is_first = true;
     }
     if (verdict != KW_ACCEPT)
         return verdict;
-    dtls->hs->fragment_at = dtls->now;
+    /* What follows does not make it younger: a stranger could go on adding bytes. */
+    if (is_first)
+        dtls->hs->fragment_at = dtls->now;
     if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO || dtls->state == KW_STATE_CONNECTED)
         dtls->hello_until = dtls->now + KW_DTLS_PARTIAL_PATIENCE;
     return KW_ACCEPT;
@@ -513,11 +517,38 @@ static void answer_doubting_client(struct kw_dtls *dtls, const struct kw_fragmen
     kw_dtls_flight_resend(dtls);
 }
 
+/*
+ * A server of 1.2 has answered a hello, and nobody went on from there; meanwhile another hello
+ * comes again and again. The first may have been a stranger's.
+ */
+static bool is_rival_of_12(struct kw_dtls *dtls, const struct kw_fragment *fragment)
+{
+    struct kw_handshake *hs = dtls->hs;
+
+    if (dtls->role != KW_DTLS_SERVER || dtls->state != KW_STATE_12_CERTIFICATE || hs == NULL ||
+        dtls->fail_fast || kw_reassembly_has_open(&hs->in) ||
+        fragment->type != KW_HS_CLIENT_HELLO || fragment->seq > hs->hello_seq ||
+        fragment->offset != 0 || fragment->message_len == hs->hello_len ||
+        dtls->now - hs->hello_at < KW_DTLS_HELLO_PATIENCE)
+        return false;
+    if (fragment->message_len != hs->rival_len) {
+        hs->rival_len = fragment->message_len;
+        hs->rival_at[0] = dtls->now;
+        return false;
+    }
+    return dtls->now - hs->rival_at[0] >= KW_DTLS_HELLO_PATIENCE / 8;
+}
+
 enum kw_status kw_dtls_handle_fragment(struct kw_dtls *dtls, const struct kw_fragment *fragment,
                                        uint64_t epoch, enum kw_verdict *verdict)
 {
     uint32_t expected;
 
+    if (epoch == KW_EPOCH_PLAIN && is_rival_of_12(dtls, fragment)) {
+        kw_server_start_over(dtls);
+        dtls->version = KW_DTLS_NONE;
+        kw_dtls_give_buffers(dtls);
+    }
     if (epoch == KW_EPOCH_PLAIN && in_hello_phase(dtls))
         return handle_hello_fragment(dtls, fragment, verdict);
     expected = dtls->hs != NULL ? dtls->hs->in.next_seq : dtls->next_receive_seq;

@@ -29,6 +29,11 @@ enum kw_status kw_client12_handle_verify_request(struct kw_dtls *dtls,
         return kw_common12_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_UNEXPECTED_MESSAGE);
     if (kw_client_knows_retry(dtls, message))
         return KW_OK;
+    /* One of two is a stranger's. The first is trusted until its hello goes unanswered. */
+    if (dtls->hs->was_verified && dtls->expiries < KW_DTLS_DOUBT_EXPIRIES) {
+        dtls->counters[KW_DROP_UNEXPECTED]++;
+        return KW_OK;
+    }
     kw_client_note_retry(dtls, message);
     dtls->hs->was_verified = true;
     dtls->hs->was_retried = false;
@@ -50,6 +55,9 @@ static enum kw_alert check_extensions(struct kw_dtls *dtls, const struct kw_exte
 
     offered |= dtls->terms.profiles[0] != 0 ? 1U << KW_AT_USE_SRTP : 0;
     offered |= dtls->alpn_len != 0 ? 1U << KW_AT_ALPN : 0;
+    /* A hello that was refused may have said something else. */
+    dtls->facts.srtp_profile = KW_SRTP_NONE;
+    dtls->facts.alpn = false;
     if (ext->has_unknown || (ext->seen & ~offered) != 0)
         return KW_ALERT_UNSUPPORTED_EXTENSION;
     if (!kw_extension_seen(ext, KW_AT_EXTENDED_MASTER_SECRET))
@@ -124,8 +132,11 @@ enum kw_status kw_client12_handle_hello(struct kw_dtls *dtls, const struct kw_me
             return KW_OK;
         return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, alert);
     }
-    if (!kw_common12_start(dtls))
-        return KW_ERR_MEMORY;
+    /* Anybody could have sent it; a true server sends it again. */
+    if (!kw_common12_start(dtls)) {
+        dtls->counters[KW_DROP_LIMIT]++;
+        return KW_OK;
+    }
     dtls->version = KW_DTLS_1_2;
     dtls->suite = kw_suite_info((enum kw_suite)hello->suite);
     dtls->facts.version = KW_DTLS_1_2;

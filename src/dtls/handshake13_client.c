@@ -14,6 +14,9 @@ static enum kw_alert check_extensions(struct kw_dtls *dtls, const struct kw_exte
 
     offered |= dtls->terms.profiles[0] != 0 ? 1U << KW_AT_USE_SRTP : 0;
     offered |= dtls->alpn_len != 0 ? 1U << KW_AT_ALPN : 0;
+    /* A hello that was refused may have said something else. */
+    dtls->facts.srtp_profile = KW_SRTP_NONE;
+    dtls->facts.alpn = false;
     if (ext->has_unknown || (ext->seen & ~offered) != 0)
         return KW_ALERT_UNSUPPORTED_EXTENSION;
     if (kw_extension_seen(ext, KW_AT_USE_SRTP)) {

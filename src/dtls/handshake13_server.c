@@ -57,9 +57,11 @@ static void note_list(struct kw_bytes list, void (*put)(struct kw_dtls_facts *, 
                       struct kw_dtls_facts *facts, size_t room)
 {
     for (size_t i = 0; i < room; i++) {
-        bool has = 2 * i + 1 < list.len;
+        unsigned value = 0;
 
-        put(facts, i, has ? (uint16_t)(list.data[2 * i] << 8 | list.data[2 * i + 1]) : 0);
+        if (2 * i + 1 < list.len)
+            value = (unsigned)list.data[2 * i] << 8 | list.data[2 * i + 1];
+        put(facts, i, (uint16_t)value);
     }
 }
 

@@ -56,6 +56,9 @@ enum {
 /* How long a handshake goes on though somebody said in the clear that it failed: several
  * repetitions of a hello, some of which get lost. */
 #define KW_DTLS_DOOM_PATIENCE KW_S(15)
+/* The same for a server whose terms refuse a hello that makes sense: a person waits for the answer.
+ */
+#define KW_DTLS_REFUSAL_PATIENCE KW_S(2)
 /* How long a message that is here in part waits for the rest: one pause of a patient sender. */
 #define KW_DTLS_PARTIAL_PATIENCE KW_S(60)
 /* RFC 9147, section 5.8.1: the last flight stays answerable for twice the segment lifetime. */

@@ -96,8 +96,14 @@ static struct kw_open_message *start(struct kw_reassembly *r, const struct kw_fr
     uint32_t size = piece_size(fragment->message_len);
     struct kw_open_message *slot = NULL;
 
-    while (fragment->seq == r->next_seq && r->used + size > KW_DTLS_ARENA)
-        forget(r, find_latest(r));
+    /* What comes first is needed first. In the hello phase that need not be the very next one. */
+    while (r->used + size > KW_DTLS_ARENA) {
+        struct kw_open_message *latest = find_latest(r);
+
+        if (latest == NULL || latest->seq < fragment->seq)
+            break;
+        forget(r, latest);
+    }
     if (r->used + size > KW_DTLS_ARENA)
         return NULL;
     /* A message ahead by n needs n + 1 slots at most, so there is a free one. */

@@ -116,10 +116,12 @@ enum kw_status kw_record_keys_derive(struct kw_crypto *crypto, const struct kw_s
     if (status == KW_OK)
         status = crypto->ops->mask_new(crypto, suite->aead, key, &made.mask);
     kw_wipe(key, sizeof key);
-    if (status == KW_OK)
+    if (status == KW_OK) {
         *ret = made;
-    else
+        kw_wipe(&made, sizeof made);
+    } else {
         kw_record_keys_wipe(&made);
+    }
     return status;
 }
 

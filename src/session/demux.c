@@ -135,13 +135,15 @@ static enum kw_verdict receive_dtls(struct kw_session *session, const struct kw_
         kw_ice_note_received(ice, path, len);
     gen->dtls_path = *path;
     gen->has_dtls_path = true;
-    gen->heard = true;
     ret->generation = gen->number;
     if (kw_dtls_receive(gen->dtls, datagram, len, now) != KW_OK) {
         kw_generation_pump(session, gen, now);
         kw_generation_over(session, gen, KW_DTLS_END_INTERNAL, KW_ALERT_NONE, now);
         return KW_DROP_INTERNAL;
     }
+    /* A hello was accepted: in `overlap` the announced one, which no stranger can say. */
+    if (gen->dtls != NULL && kw_dtls_facts(gen->dtls)->version != KW_DTLS_NONE)
+        gen->heard = true;
     kw_generation_pump(session, gen, now);
     return KW_ACCEPT;
 }

@@ -336,6 +336,9 @@ void kw_generation_retire(struct kw_session *session, struct kw_generation *gen,
     kw_generation_drop_srtp(session, gen);
     if (how != KW_RETIRE_FAILED)
         kw_generation_drop_dtls(session, gen);
+    else if (gen->dtls != NULL)
+        kw_dtls_close(gen->dtls,
+                      now); /* wipes its keys; no flight may follow its ICE agent's end */
     if (gen->ice != NULL) {
         kw_ice_deinit(gen->ice);
         gen->ice = NULL;

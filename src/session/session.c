@@ -84,8 +84,16 @@ void kw_session_count(struct kw_session *session, enum kw_verdict verdict)
     session->counters[verdict]++;
 }
 
+/* What is said again while it lasts: once in the queue is enough. */
+static bool is_repeatable(enum kw_session_event_type type)
+{
+    return type == KW_SESSION_EVENT_PATH || type == KW_SESSION_EVENT_DUE ||
+           type == KW_SESSION_EVENT_OVERDUE;
+}
+
 /*
- * Path changes come in bursts and only the last matters. CLOSED always finds room, because nothing
+ * Path changes come in bursts and only the last matters; a peer may ask for new keys as often as it
+ * likes. Neither may push out what is said once. CLOSED always finds room, because nothing
  * follows it and one slot is kept for it.
  */
 void kw_session_push(struct kw_session *session, const struct kw_session_event *event)
@@ -96,12 +104,14 @@ void kw_session_push(struct kw_session *session, const struct kw_session_event *
         const struct kw_session_event *queued =
             &session->events[(session->event_first + i) % KW_SESSION_EVENTS];
 
-        if (queued->type == KW_SESSION_EVENT_PATH && event->type == KW_SESSION_EVENT_PATH &&
+        if (queued->type == event->type && is_repeatable(event->type) &&
             queued->generation == event->generation)
             return;
     }
-    if (room == 0 || (room == 1 && event->type != KW_SESSION_EVENT_CLOSED))
+    if (room == 0 || (room == 1 && event->type != KW_SESSION_EVENT_CLOSED)) {
+        kw_session_count(session, KW_DROP_LIMIT);
         return;
+    }
     session->events[(session->event_first + session->event_count) % KW_SESSION_EVENTS] = *event;
     session->event_count++;
 }

@@ -44,7 +44,14 @@ enum {
 #define KW_OVERDUE_EVERY KW_S(60)   /* grace: audited once a minute */
 #define KW_ROTATE_RESEND KW_MS(250) /* ROTATE is not reliable; doubles */
 #define KW_ROTATE_RESEND_MAX KW_S(2)
-#define KW_LIMIT_MARGIN 2048U /* largest packet: no byte is sent beyond L */
+/*
+ * No byte is sent beyond L. A batch asks for all its outlets first, so that as many packets of the
+ * largest size may follow one look at the counters; but at most a 64th of L, since `due` comes at
+ * 95 % at the latest.
+ */
+#define KW_LIMIT_BATCH 64U
+#define KW_LIMIT_PACKET 2048U
+#define KW_LIMIT_SHARE 64U
 
 struct kw_generation {
     enum kw_stage stage;

@@ -213,14 +213,27 @@ static void turn_due(struct kw_session *session, const struct kw_generation *cur
         announce(session, current, now);
 }
 
+/* How much may be on its way when the counters are looked at. */
+static uint64_t byte_margin(const struct kw_rotation_policy *rotation)
+{
+    return KW_MAX(KW_LIMIT_PACKET,
+                  KW_MIN(KW_LIMIT_BATCH * KW_LIMIT_PACKET, rotation->bytes / KW_LIMIT_SHARE));
+}
+
+static uint64_t packet_margin(const struct kw_rotation_policy *rotation)
+{
+    return KW_MIN(KW_LIMIT_BATCH, rotation->packets / KW_LIMIT_SHARE);
+}
+
 static bool beyond_limit(const struct kw_session *session, const struct kw_generation *gen,
                          kw_ns now)
 {
     const struct kw_rotation_policy *rotation = &session->terms.rotation;
     struct usage use = usage_of(gen);
 
-    return now >= gen->ready + rotation->period || use.bytes + KW_LIMIT_MARGIN > rotation->bytes ||
-           use.packets >= rotation->packets;
+    return now >= gen->ready + rotation->period ||
+           use.bytes + byte_margin(rotation) > rotation->bytes ||
+           use.packets + packet_margin(rotation) >= rotation->packets;
 }
 
 static kw_ns grace_end(const struct kw_session *session)

@@ -26,11 +26,16 @@ KW_PREFETCH_INLINE void prefetch_lines(const void *from, size_t len)
         __builtin_prefetch(at + i);
 }
 
-KW_PREFETCH_INLINE void prefetch_packet(const struct kw_srtp *srtp, const uint8_t *packet,
-                                        size_t len)
+KW_PREFETCH_INLINE void prefetch_context(const struct kw_srtp *srtp)
 {
     __builtin_prefetch(&srtp->gcm, 1);
     prefetch_lines(&srtp->key, sizeof srtp->key);
+}
+
+KW_PREFETCH_INLINE void prefetch_packet(const struct kw_srtp *srtp, const uint8_t *packet,
+                                        size_t len)
+{
+    prefetch_context(srtp);
     prefetch_lines(packet, len < KW_PREFETCH_PACKET ? len : KW_PREFETCH_PACKET);
 }
 

@@ -205,7 +205,7 @@ enum kw_verdict kw_srtp_seal(struct kw_srtp *srtp, uint8_t *packet, size_t *len,
 
 enum kw_verdict kw_srtp_protect(struct kw_srtp *srtp, uint8_t *packet, size_t *len, size_t size)
 {
-    prefetch_packet(srtp, packet, *len);
+    prefetch_context(srtp);
     return kw_srtp_seal(srtp, packet, len, size);
 }
 
@@ -391,6 +391,6 @@ enum kw_verdict kw_srtp_open(struct kw_srtp *srtp, uint8_t *packet, size_t *len,
 
 enum kw_verdict kw_srtp_unprotect(struct kw_srtp *srtp, uint8_t *packet, size_t *len)
 {
-    prefetch_packet(srtp, packet, *len);
+    prefetch_context(srtp);
     return count_dropped(srtp, kw_srtp_open(srtp, packet, len, false));
 }

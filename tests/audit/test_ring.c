@@ -59,25 +59,29 @@ static void a_released_reservation_is_room_again(void **state)
     free(memory);
 }
 
-static const char *asserted;
+static jmp_buf broken;
 
-static void note_assert(const char *expression, const char *file, int line)
+static void on_broken(const char *expression, const char *file, int line)
 {
+    (void)expression;
     (void)file;
     (void)line;
-    asserted = expression;
-    mock_assert(0, expression, file, line);
+    longjmp(broken, 1);
 }
 
 static void to_put_without_a_reservation_is_a_broken_promise(void **state)
 {
     void *memory = ring_of(4);
+    volatile bool stopped = true;
 
     (void)state;
-    kw_set_assert_hook(note_assert);
-    expect_assert_failure(put(1));
+    kw_set_assert_hook(on_broken);
+    if (setjmp(broken) == 0) {
+        put(1);
+        stopped = false;
+    }
     kw_set_assert_hook(NULL);
-    assert_non_null(asserted);
+    assert_true(stopped);
     free(memory);
 }
 

@@ -40,7 +40,8 @@ static bool watch_plain(void *ctx, struct net *net, const struct kw_path *path, 
         if (record.is_unified || record.epoch != 0)
             continue;
         seen.plain_seq[role][seen.plain_count[role]++ % 64] = record.seq;
-        if (role == 1 && record.body.data[0] == KW_HS_CLIENT_HELLO && seen.hellos < 2) {
+        if (role == 1 && record.type == KW_CONTENT_HANDSHAKE &&
+            record.body.data[0] == KW_HS_CLIENT_HELLO && seen.hellos < 2) {
             struct kw_client_hello hello;
             struct kw_bytes body = {record.body.data + KW_FRAGMENT_HEADER,
                                     record.body.len - KW_FRAGMENT_HEADER};

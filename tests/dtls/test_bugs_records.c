@@ -261,9 +261,9 @@ static void numbers_end_before_they_repeat(void **state)
     pair.end[0].dtls->read[2].seq = KW_RECORD_SEQ_MAX;
     send_data(&pair, KW_DTLS_CLIENT);
     assert_int_equal(pair.end[0].data_count, 1);
-    assert_int_equal(
-        kw_dtls_send(pair.end[1].dtls, (struct kw_bytes){(const uint8_t *)"n", 1}, pair.now),
-        KW_ERR_LIMIT);
+    /* There was no number left for anything, new keys included. */
+    assert_true(pair.end[1].closed);
+    assert_int_equal(pair.end[1].end, KW_DTLS_END_INTERNAL);
     pair_deinit(&pair);
 }
 
@@ -278,6 +278,23 @@ static void a_key_seals_no_more_than_it_may(void **state)
     assert_int_equal(
         kw_dtls_send(pair.end[1].dtls, (struct kw_bytes){(const uint8_t *)"n", 1}, pair.now),
         KW_ERR_LIMIT);
+    pair_deinit(&pair);
+}
+
+static void new_keys_come_before_the_limit(void **state)
+{
+    struct pair pair;
+
+    (void)state;
+    pair_connect(&pair, &(struct pair_config){.seed = 4, .suite = KW_TLS_AES_128_GCM_SHA256});
+    pair.end[1].dtls->write[1].seq =
+        kw_aead_info(KW_AES_128_GCM)->confidentiality_limit / 4 * 3 + 1;
+    pair.end[0].dtls->read[2].seq = pair.end[1].dtls->write[1].seq;
+    send_data(&pair, KW_DTLS_CLIENT);
+    pair_run(&pair, pair_forever, pair.now + KW_S(1));
+    assert_int_equal(pair.end[1].dtls->write[1].epoch, 4);
+    send_data(&pair, KW_DTLS_CLIENT);
+    assert_int_equal(pair.end[0].data_count, 2);
     pair_deinit(&pair);
 }
 
@@ -475,6 +492,7 @@ int main(void)
         cmocka_unit_test(masks_of_rfc_9001),
         cmocka_unit_test(numbers_end_before_they_repeat),
         cmocka_unit_test(a_key_seals_no_more_than_it_may),
+        cmocka_unit_test(new_keys_come_before_the_limit),
         cmocka_unit_test(too_many_forgeries_end_the_association),
         cmocka_unit_test(nonces_of_12_never_repeat),
         cmocka_unit_test(the_window_moves_only_for_what_authenticated),

@@ -64,8 +64,8 @@ static void media_does_not_wait_for_handshakes(void **state)
         world_answer(world, peer);
     }
     CHECK(world_until(world, all_are_up, KW_S(60)), "not all of them came up");
-    print_message("%zu rotations at once: %.1f s, longest wait of a media packet %.2f ms\n", calls,
-                  (double)(world->now - begun) / 1e9, (double)world->media_wait / 1e6);
+    print_message("# %zu rotations at once: %.1f s, longest wait of a media packet %.2f ms\n",
+                  calls, (double)(world->now - begun) / 1e9, (double)world->media_wait / 1e6);
     assert_true(world->media_wait <= KW_MS(20));
     for (size_t i = 0; i < calls; i++)
         gaps += world->peers[i].back_gaps;

@@ -177,10 +177,20 @@ void world_init(struct world *world, const struct world_config *config)
         .tenant_count = 3,
         .tenants = world->tenants,
     };
+    if (config->fault_at != 0) {
+        world->faulty = faulty_crypto_new(world->crypto);
+        gateway.shared.dtls.crypto = world->faulty;
+    }
+    world->faulty_random = (struct faulty_random){.inner = world->shared.dtls.random};
+    gateway.shared.dtls.random = faulty_random(&world->faulty_random);
     world->gateway_mem = aligned(kw_gateway_size(&gateway));
     assert_int_equal(kw_gateway_init(world->gateway_mem, &gateway, world->now, &world->gateway),
                      KW_OK);
     kw_gateway_tick(world->gateway, world->now, world_utc(world));
+    world->faulty_random.calls = 0;
+    world->faulty_random.fail_at = config->random_fault_at;
+    if (world->faulty != NULL)
+        faulty_crypto_arm(world->faulty, config->fault_at, KW_ERR_CRYPTO, false);
 }
 
 void world_deinit(struct world *world)
@@ -196,6 +206,10 @@ void world_deinit(struct world *world)
     }
     kw_gateway_deinit(world->gateway);
     assert_int_equal(world->facts_reserved, 0);
+    if (world->faulty != NULL) {
+        assert_int_equal(faulty_crypto_live(world->faulty), 0);
+        faulty_crypto_free(world->faulty);
+    }
     if (world->config.real_crypto) {
         kw_openssl_free(world->crypto);
     } else {

@@ -10,6 +10,7 @@
  */
 
 #include "sim/net.h"
+#include "support/faulty_crypto.h"
 
 #include "control/control.h"
 #include "gateway/call.h"
@@ -32,6 +33,8 @@ struct world_config {
     size_t handshakes; /* buffers in flight; 0: enough */
     size_t facts_room; /* of the ring; 0: enough */
     bool video;
+    size_t fault_at;              /* this call of the gateway's provider fails; 0: none */
+    size_t random_fault_at;       /* .. or of its random source */
     enum kw_backend_kind backend; /* of tenant demo */
     kw_ns media_interval;         /* 0: 20 ms */
     kw_ns handshake_cost;         /* virtual time that a handshake datagram takes the gateway */
@@ -85,6 +88,8 @@ struct world {
     uint64_t toy_state;
     struct kw_crypto *crypto;
     struct kw_session_shared shared;
+    struct kw_crypto *faulty; /* the gateway's, with fault_at */
+    struct faulty_random faulty_random;
     void *buffers_mem;
     struct kw_tenant_config tenants[3];
     void *gateway_mem;

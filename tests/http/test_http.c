@@ -472,14 +472,15 @@ static void a_slow_request_gets_408(void **state)
 /* The table of connections is full: the next one waits until another leaves, and is then served. */
 static void connections_are_bounded(void **state)
 {
+    static const char get[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     int first = client_connect(&address), second = client_connect(&address);
     struct pollfd pollfd = {.events = POLLIN};
     int third;
 
     (void)state;
-    client_send(first, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 37);
+    client_send(first, get, strlen(get));
     client_read(first, answer, sizeof answer, "console");
-    client_send(second, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 37);
+    client_send(second, get, strlen(get));
     client_read(second, answer, sizeof answer, "console");
     third = client_connect(&address);
     client_send(third, "GET / HTTP/1.1\r\n" HOST "\r\n", strlen("GET / HTTP/1.1\r\n" HOST "\r\n"));

@@ -139,7 +139,7 @@ static void a_day_of_sessions(void **state)
         }
     }
     expected = (double)sessions / 72.0;
-    print_message("%llu sessions, %lu h: %llu rotations, %llu failed attempts, %llu packets; "
+    print_message("# %llu sessions, %lu h: %llu rotations, %llu failed attempts, %llu packets; "
                   "busiest 10 s of the first hour: %u rotations at %zu s, %.1f expected\n",
                   (unsigned long long)day.sessions, hours, (unsigned long long)day.rotations,
                   (unsigned long long)day.failures, (unsigned long long)day.packets, most,

@@ -85,9 +85,14 @@ static size_t scan(size_t *arena)
     return count_outside(false);
 }
 
-static bool can_read_processes(void)
+/* AddressSanitizer turns mlock() into nothing and keeps copies of what it watches. */
+static bool can_scan(void)
 {
-    return geteuid() == 0;
+#ifdef __SANITIZE_ADDRESS__
+    return false;
+#else
+    return geteuid() == 0; /* the gateway is not dumpable: only root reads its memory */
+#endif
 }
 
 static void keys_are_in_the_arena_and_nowhere_else(void **state)
@@ -96,7 +101,7 @@ static void keys_are_in_the_arena_and_nowhere_else(void **state)
     char command[256];
 
     (void)state;
-    if (!can_read_processes())
+    if (!can_scan())
         skip();
     start_call(NULL);
     scan(&arena);
@@ -128,7 +133,7 @@ static void the_scan_catches_unprotected_keys(void **state)
     size_t arena;
 
     (void)state;
-    if (!can_read_processes())
+    if (!can_scan())
         skip();
     start_call(KW_UNPROTECTED_KEYWHEELD);
     scan(&arena);

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a stranger, or a busy network, tried against a session: each found something since mended.
+ */
+#include "check.h"
+
+#include "session/pair.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct pair_config plain = {
+    .seed = 1,
+    .link = {.delay = KW_MS(30)},
+    .period = KW_S(3600),
+    .method = KW_METHOD_OVERLAP,
+};
+
+static struct pair *begin(const struct pair_config *config)
+{
+    struct pair *pair = calloc(1, sizeof *pair);
+
+    pair_init(pair, config);
+    assert_true(pair_connect(pair, KW_S(30)));
+    pair->ends[0].is_mute = pair->ends[1].is_mute = true;
+    pair_run(pair, pair->now + KW_S(1));
+    return pair;
+}
+
+static void end(struct pair *pair)
+{
+    pair_deinit(pair);
+    free(pair);
+}
+
+/* No datagram of a handshake in the clear leaves. */
+static bool no_hello(void *ctx, struct net *net, const struct kw_path *path, uint8_t *data,
+                     size_t *len, kw_ns now)
+{
+    (void)ctx;
+    (void)net;
+    (void)path;
+    (void)len;
+    (void)now;
+    return data[0] != 22;
+}
+
+/* B waits for the hello that A announced; the hello never comes. */
+static struct pair *begin_prepared(void)
+{
+    struct pair *pair = begin(&plain);
+
+    pair->net.tap = no_hello;
+    kw_session_rotate(pair->ends[PAIR_A].session, KW_REASON_OPERATOR, pair->now);
+    pair_run(pair, pair->now + KW_S(2));
+    assert_non_null(kw_session_next_of(pair->ends[PAIR_B].session));
+    return pair;
+}
+
+/* A forged ClientHello is no sign of life of the peer: `next` can still be replaced. */
+static void a_forged_hello_does_not_occupy_next(void **state)
+{
+    uint8_t hello[60] = {22, 0xfe, 0xfd, 0,   0, 0, 0, 0, 0, 0, 9, 0, 47,
+                         1,  0,    0,    200, 0, 0, 0, 0, 0, 0, 0, 35};
+    struct pair *pair = begin_prepared();
+    struct pair_end *b = &pair->ends[PAIR_B];
+    struct kw_received received;
+    size_t len = sizeof hello;
+
+    (void)state;
+    assert_int_equal(kw_session_receive(b->session, &b->path, hello, &len, pair->now, &received),
+                     KW_OK);
+    assert_int_equal(pair_prepare(pair, b), KW_OK);
+    end(pair);
+}
+
+/* An attempt that is given up keeps no key, and says nothing more but its alert. */
+static void an_attempt_that_is_given_up_is_over(void **state)
+{
+    struct pair *pair = begin_prepared();
+    struct kw_session *session = pair->ends[PAIR_A].session;
+    struct kw_generation *next = kw_session_next_of(session);
+    uint8_t datagram[2048];
+    struct kw_path path;
+
+    (void)state;
+    assert_non_null(next->dtls);
+    kw_generation_over(session, next, KW_DTLS_END_TIMEOUT, KW_ALERT_NONE, pair->now);
+    assert_non_null(next->dtls);
+    assert_int_equal(kw_dtls_deadline(next->dtls), KW_NEVER);
+    assert_true(kw_session_transmit(session, datagram, sizeof datagram, &path, pair->now) <= 64);
+    assert_int_equal(kw_session_transmit(session, datagram, sizeof datagram, &path, pair->now), 0);
+    assert_null(next->dtls);
+    end(pair);
+}
+
+/* What is said again and again takes no place from what is said once. */
+static void repeated_events_push_nothing_out(void **state)
+{
+    struct pair *pair = begin(&plain);
+    struct kw_session *session = pair->ends[PAIR_A].session;
+    struct kw_session_event event = {.type = KW_SESSION_EVENT_DUE, .generation = 1};
+    unsigned seen[PAIR_EVENTS_MAX + 1] = {0};
+
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        event.type = i % 2 != 0 ? KW_SESSION_EVENT_DUE : KW_SESSION_EVENT_OVERDUE;
+        kw_session_push(session, &event);
+    }
+    event.type = KW_SESSION_EVENT_RETIRED;
+    kw_session_push(session, &event);
+    while (kw_session_next_event(session, &event))
+        seen[event.type]++;
+    assert_int_equal(seen[KW_SESSION_EVENT_RETIRED], 1);
+    assert_int_equal(seen[KW_SESSION_EVENT_DUE], 1);
+    assert_int_equal(seen[KW_SESSION_EVENT_OVERDUE], 1);
+    end(pair);
+}
+
+/* A batch asks for its outlets before the first packet is protected: still no byte beyond L. */
+static void a_batch_does_not_cross_the_limit(void **state)
+{
+    enum { BATCH = 64, PACKET = 1212, LIMIT = 16000000 };
+    struct pair_config config = plain;
+    struct kw_generation_facts facts;
+    struct kw_outlet outlets[BATCH];
+    uint16_t seq = 1;
+    size_t count;
+    struct pair *pair;
+    struct pair_end *a;
+
+    (void)state;
+    config.bytes = LIMIT;
+    pair = begin(&config);
+    a = &pair->ends[PAIR_A];
+    do {
+        for (count = 0; count < BATCH; count++) {
+            if (!kw_session_outlet(a->session, pair->now, &outlets[count]))
+                break;
+        }
+        for (size_t i = 0; i < count; i++, seq++) {
+            uint8_t packet[PACKET + 32] = {0x80, 111, (uint8_t)(seq >> 8), (uint8_t)seq};
+            size_t len = PACKET;
+
+            packet[11] = 1;
+            assert_int_equal(kw_srtp_protect(outlets[i].srtp, packet, &len, sizeof packet),
+                             KW_ACCEPT);
+        }
+        if (count != 0)
+            kw_session_sent(a->session, &outlets[0], PACKET, pair->now);
+    } while (count == BATCH);
+    assert_true(kw_session_facts(a->session, 1, pair->now, &facts));
+    CHECK(facts.sent.bytes + facts.received.bytes <= LIMIT, "%llu bytes",
+          (unsigned long long)facts.sent.bytes);
+    assert_true(facts.sent.bytes > LIMIT / 100 * 97);
+    end(pair);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_forged_hello_does_not_occupy_next),
+        cmocka_unit_test(an_attempt_that_is_given_up_is_over),
+        cmocka_unit_test(repeated_events_push_nothing_out),
+        cmocka_unit_test(a_batch_does_not_cross_the_limit),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
