@@ -46,7 +46,7 @@ kw_ns kw_dtls_hook_deadline(struct kw_dtls *dtls)
 
 kw_ns kw_dtls_hook_doom(const struct kw_dtls *dtls)
 {
-    return KW_MIN(dtls->doom.alert_at, dtls->doom.at);
+    return dtls->doom.at;
 }
 
 void kw_dtls_hook_no_client_certificate(struct kw_dtls *dtls)
