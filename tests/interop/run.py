@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """libkeywheel against another DTLS stack over UDP on loopback; speaks TAP.
 
-    run.py pion|dimpl DTLS_PEER WORK_FOLDER
+    run.py pion|dimpl|openssl DTLS_PEER WORK_FOLDER
 """
 
 import os
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import traceback
 
+import openssl
 from peers import run_pair, run_refusal
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -108,7 +109,29 @@ def dimpl_cases(ours, work):
            "protocol_version")
 
 
-CASES = {"pion": pion_cases, "dimpl": dimpl_cases}
+def openssl_cases(ours, work):
+    """The command that every system has; it speaks DTLS 1.2 alone."""
+    server, client = [ours, "server", *LOOPBACK, "0", "--allow-12"], [ours, "client", *LOOPBACK, "PORT", "--allow-12"]
+    strong = ["-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384"]
+
+    def case(title, check, command, options, wanted):
+        return title, lambda *unused: check(command, work, options, wanted), None, None, None
+
+    if not shutil.which("openssl"):
+        raise Missing("there is no openssl command")
+    yield case("s_client", openssl.run_s_client, server, [], {"suite": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"})
+    yield case("s_client, with a cookie", openssl.run_s_client, [*server, "--cookie"], [], {})
+    yield case("s_client, AES-256", openssl.run_s_client, server, strong, {"suite": "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"})
+    yield case("s_client, our order of curves", openssl.run_s_client, server, ["-groups", "P-384:P-256"], {"group": "secp256r1"})
+    yield case("s_client, small datagrams", openssl.run_s_client, server, ["-mtu", "300"], {})
+    yield case("s_server", openssl.run_s_server, client, [], {})
+    yield case("s_server, with a cookie", openssl.run_s_server, client, ["-listen"], {})
+    yield case("s_server, AES-256", openssl.run_s_server, client, strong, {})
+    yield case("s_client without an exception is refused", openssl.run_refused, [ours, "server", *LOOPBACK, "0"], [],
+               "protocol_version")
+
+
+CASES = {"pion": pion_cases, "dimpl": dimpl_cases, "openssl": openssl_cases}
 
 
 def main():
