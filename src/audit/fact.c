@@ -242,7 +242,7 @@ bool kw_fact_parse(struct kw_bytes canonical, struct kw_fact *ret)
         if (!read_field(&in, &layout->fields[i], (uint8_t *)&fact + layout->fields[i].offset))
             return false;
     }
-    if (!kw_reader_done(&in))
+    if (!kw_reader_done(&in) || session.data == NULL)
         return false;
 
     memcpy(fact.session.bytes, session.data, session.len);

@@ -49,7 +49,7 @@ struct command {
 
 static bool is_text(struct kw_bytes part, const char *text)
 {
-    return part.len == kw_text_len(text) && memcmp(part.data, text, part.len) == 0;
+    return part.len != 0 && part.len == kw_text_len(text) && memcmp(part.data, text, part.len) == 0;
 }
 
 /* Splits at every slash; an empty part makes the path unknown. 0: too many, or empty ones. */

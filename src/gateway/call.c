@@ -102,42 +102,76 @@ bool kw_call_facts(const struct kw_call *call, uint32_t generation, kw_ns now,
 
 /* --- routes ----------------------------------------------------------------------------------- */
 
-/*
- * A path that answered our own check is firm: no other call can take it. Before that the newest
- * authenticated check has it, so that nobody can squat on addresses that are not his.
- */
-void kw_call_route(struct kw_gateway *gateway, struct kw_call *call, const struct kw_path *path,
-                   bool firm)
+/* Media of this call runs there, or did when its generation was last heard of. */
+static bool is_in_use(const struct kw_gateway *gateway, const struct kw_call *call, uint64_t tag,
+                      kw_ns now)
 {
-    uint64_t tag = kw_table_tag_path(&gateway->paths, path);
-    uint32_t value = call->number | (firm ? KW_ROUTE_FIRM : 0);
-    uint32_t old;
+    for (size_t i = 0; i < KW_CALL_LEGS && call->has_session; i++) {
+        struct kw_generation_facts facts;
 
-    if (kw_table_get(&gateway->paths, tag, &old)) {
-        bool is_ours = (old & ~KW_ROUTE_FIRM) == call->number;
-
-        if (is_ours && (old & KW_ROUTE_FIRM) >= (value & KW_ROUTE_FIRM))
-            return;
-        if (!is_ours && (old & KW_ROUTE_FIRM) != 0 && !firm)
-            return;
-        /* An entry that exists is replaced in place: that never fails. */
-        if (is_ours && kw_table_put(&gateway->paths, tag, value))
-            return;
+        if (call->legs[i].generation != 0 &&
+            kw_session_facts(call->session, call->legs[i].generation, now, &facts) &&
+            facts.has_path && kw_table_tag_path(&gateway->paths, &facts.path) == tag)
+            return true;
     }
-    for (size_t tries = 0; tries < KW_CALL_ROUTES; tries++) {
+    return false;
+}
+
+static bool is_held(const struct kw_gateway *gateway, const struct kw_call *call, uint64_t tag,
+                    uint32_t *value_ret)
+{
+    return tag != 0 && kw_table_get(&gateway->paths, tag, value_ret) &&
+           (*value_ret & ~KW_ROUTE_FIRM) == call->number;
+}
+
+/* A place for another route: first one that is not firm, then one that carries no media. */
+static uint64_t *free_route(struct kw_gateway *gateway, struct kw_call *call, kw_ns now)
+{
+    for (size_t tries = 0; tries < 2 * KW_CALL_ROUTES; tries++) {
         uint64_t *slot = &call->routes[call->route_next];
         uint32_t held;
 
         call->route_next = (call->route_next + 1) % KW_CALL_ROUTES;
-        if (*slot != 0 && kw_table_get(&gateway->paths, *slot, &held) &&
-            held == (call->number | KW_ROUTE_FIRM) && !firm)
-            continue; /* media runs there */
-        if (*slot != 0 && kw_table_get(&gateway->paths, *slot, &held) &&
-            (held & ~KW_ROUTE_FIRM) == call->number)
-            kw_table_remove(&gateway->paths, *slot);
-        *slot = kw_table_put(&gateway->paths, tag, value) ? tag : 0;
-        return;
+        if (!is_held(gateway, call, *slot, &held))
+            return slot;
+        if ((held & KW_ROUTE_FIRM) != 0 &&
+            (tries < KW_CALL_ROUTES || is_in_use(gateway, call, *slot, now)))
+            continue;
+        kw_table_remove(&gateway->paths, *slot);
+        return slot;
     }
+    KW_ASSERT(false); /* a call has fewer generations than routes */
+    return NULL;
+}
+
+/*
+ * A path that answered our own check is firm: no other call can take it while media runs there.
+ * Before and after that the newest authenticated check has it, so that nobody can squat on
+ * addresses that are not his, and a rotation does not keep the address that it left.
+ */
+void kw_call_route(struct kw_gateway *gateway, struct kw_call *call, const struct kw_path *path,
+                   bool firm, kw_ns now)
+{
+    uint64_t tag = kw_table_tag_path(&gateway->paths, path);
+    uint32_t value = call->number | (firm ? KW_ROUTE_FIRM : 0);
+    uint64_t *slot;
+    uint32_t old;
+
+    if (kw_table_get(&gateway->paths, tag, &old)) {
+        uint32_t owner = old & ~KW_ROUTE_FIRM;
+
+        if (owner == call->number) {
+            /* An entry that exists is replaced in place: that never fails. */
+            if (old < value && !kw_table_put(&gateway->paths, tag, value))
+                KW_ASSERT(false);
+            return;
+        }
+        if ((old & KW_ROUTE_FIRM) != 0 && !firm &&
+            is_in_use(gateway, &gateway->calls[owner], tag, now))
+            return;
+    }
+    slot = free_route(gateway, call, now);
+    *slot = kw_table_put(&gateway->paths, tag, value) ? tag : 0;
 }
 
 static void forget_routes(struct kw_gateway *gateway, struct kw_call *call)
@@ -635,7 +669,7 @@ static void firm_path(struct kw_gateway *gateway, struct kw_call *call, uint32_t
     struct kw_generation_facts facts;
 
     if (kw_session_facts(call->session, generation, now, &facts) && facts.has_path)
-        kw_call_route(gateway, call, &facts.path, true);
+        kw_call_route(gateway, call, &facts.path, true, now);
 }
 
 static void ended(struct kw_gateway *gateway, struct kw_call *call,

@@ -209,7 +209,7 @@ static void receive_one(struct kw_gateway *gateway, struct kw_call *call,
     kw_status_ignore(
         kw_session_receive(call->session, &path, datagram->data, &len, now, &received));
     if (was_stun && received.verdict == KW_ACCEPT)
-        kw_call_route(gateway, call, &path, false);
+        kw_call_route(gateway, call, &path, false, now);
     kw_call_pump(gateway, call, now);
     kw_gateway_touch(gateway, call);
     if (received.kind != KW_PACKET_NONE && call->state == KW_CALL_LIVE)

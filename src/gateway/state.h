@@ -259,7 +259,7 @@ struct kw_leg *kw_call_leg(struct kw_call *call, uint32_t generation);
 void kw_call_pump(struct kw_gateway *gateway, struct kw_call *call, kw_ns now);
 void kw_call_free(struct kw_gateway *gateway, struct kw_call *call, kw_ns now);
 void kw_call_route(struct kw_gateway *gateway, struct kw_call *call, const struct kw_path *path,
-                   bool firm);
+                   bool firm, kw_ns now);
 
 /* leg.c */
 enum kw_status kw_leg_agree(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,

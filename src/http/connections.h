@@ -34,7 +34,7 @@ struct kw_connections {
 };
 
 /* A bufferevent for a new connection; evhttp's bevcb. */
-struct bufferevent *kw_connections_new(struct event_base *base, void *connections);
+struct bufferevent *kw_connections_new(struct event_base *base, void *arg);
 /* Its request is complete. */
 void kw_connections_request_complete(struct kw_connections *connections, struct bufferevent *bev);
 /* Forgets closed connections, answers 408 to those that take too long. Call it about once a second.

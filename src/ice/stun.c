@@ -170,6 +170,7 @@ enum kw_verdict kw_stun_parse(const uint8_t *datagram, size_t len, struct kw_stu
 {
     struct kw_reader in = kw_reader_of(datagram, len);
     struct kw_stun_message message = {0};
+    struct kw_bytes transaction;
     bool fingerprint_seen = false;
     uint16_t type;
 
@@ -180,8 +181,10 @@ enum kw_verdict kw_stun_parse(const uint8_t *datagram, size_t len, struct kw_stu
         return KW_DROP_FOREIGN;
     message.class = class_of(type);
     kw_read_bytes(&in, 6);
-    memcpy(message.transaction, kw_read_bytes(&in, KW_STUN_TRANSACTION_LEN).data,
-           KW_STUN_TRANSACTION_LEN);
+    transaction = kw_read_bytes(&in, KW_STUN_TRANSACTION_LEN);
+    if (transaction.data == NULL)
+        return KW_DROP_TRUNCATED;
+    memcpy(message.transaction, transaction.data, KW_STUN_TRANSACTION_LEN);
 
     while (kw_reader_left(&in) != 0) {
         size_t at = len - kw_reader_left(&in);

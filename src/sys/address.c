@@ -60,7 +60,7 @@ bool kw_address_parse(const char *text, uint16_t default_port, struct kw_address
 
     if (strlen(text) >= sizeof copy)
         return false;
-    strcpy(copy, text);
+    memcpy(copy, text, strlen(text) + 1);
     if (copy[0] == '[') {
         char *close = strchr(copy, ']');
 

@@ -37,7 +37,7 @@
 #include <keywheel/policy.h>
 
 #define EXPORT_LABEL "EXPORTER-keywheel-interop"
-#define GREETING "keywheel says hello"
+#define GREETING "Hello from Keywheel"
 
 struct options {
     bool is_client;

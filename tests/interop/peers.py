@@ -96,7 +96,7 @@ def run_pair(server_command, client_command, wanted):
         expect(codes == (0, 0), f"exit codes (client, server) {codes}", client, server)
         for peer in (client, server):
             expect("connected" in peer.facts, "not connected", client, server)
-            expect(peer.facts.get("data") == "keywheel says hello", "application data", client, server)
+            expect(peer.facts.get("data") == "Hello from Keywheel", "application data", client, server)
         for fact in ("srtp", "export", "profile"):
             if fact in client.facts and fact in server.facts:
                 expect(client.facts[fact] == server.facts[fact], f"{fact} differs", client, server)
@@ -117,11 +117,12 @@ def run_refusal(server_command, client_command, wanted_closed):
     client = None
     try:
         client = introduce(server, client_command)
-        codes = client.finish(), server.finish()
-        expect(0 not in codes, f"exit codes (client, server) {codes}", client, server)
-        expect("connected" not in client.facts and "connected" not in server.facts, "connected", client, server)
-        closed = [peer.facts["closed"] for peer in (client, server) if "closed" in peer.facts]
-        expect(any(wanted_closed in one for one in closed), f"closed {closed}, wanted {wanted_closed}", client, server)
+        client.finish(), server.finish()
+        # Only libkeywheel's side says how it ended; some tools print a session that never came to be.
+        ours = [peer for peer in (client, server) if peer.facts.get("closed")]
+        expect(len(ours) == 1, "one side says how it ended", client, server)
+        expect("connected" not in ours[0].facts and ours[0].process.returncode != 0, "connected", client, server)
+        expect(wanted_closed in ours[0].facts["closed"], f"wanted {wanted_closed}", client, server)
     finally:
         server.kill()
         if client:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """libkeywheel against another DTLS stack over UDP on loopback; speaks TAP.
 
-    run.py pion|dimpl|openssl DTLS_PEER WORK_FOLDER
+    run.py pion|dimpl|openssl|gnutls DTLS_PEER WORK_FOLDER
 """
 
 import os
@@ -12,7 +12,6 @@ import subprocess
 import sys
 import traceback
 
-import openssl
 from peers import run_pair, run_refusal
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -69,6 +68,9 @@ def pion_cases(ours, work):
            [ours, "server", *LOOPBACK, "0", *allow, "--cookie"], [pion, "client", *LOOPBACK, "PORT"], facts)
     yield ("Pion is the server", run_pair,
            [pion, "server", *LOOPBACK, "0"], [ours, "client", *LOOPBACK, "PORT", *allow], facts)
+    yield ("Pion with AES_CM, by an exception", run_pair,
+           [ours, "server", *LOOPBACK, "0", *allow, "--cm-sha1"], [pion, "client", *LOOPBACK, "PORT", "--cm-sha1"],
+           {"profile": "AES_CM_128_HMAC_SHA1_80"})
     yield ("Pion without an exception is refused", run_refusal,
            [ours, "server", *LOOPBACK, "0"], [pion, "client", *LOOPBACK, "PORT"], "protocol_version")
     yield ("Pion without extended master secret is refused", run_refusal,
@@ -78,9 +80,7 @@ def pion_cases(ours, work):
 def dimpl_cases(ours, work):
     """DTLS 1.3 of another hand, both ways."""
     program = build_dimpl(work)
-    key, certificate = os.path.join(work, "dimpl-key"), os.path.join(work, "dimpl-certificate")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=dimpl",
-                    "-days", "2", "-keyout", key + ".pem", "-out", certificate + ".pem"], check=True, capture_output=True)
+    certificate, key = make_certificate(work, "dimpl", ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"])
     subprocess.run(["openssl", "x509", "-in", certificate + ".pem", "-outform", "DER", "-out", certificate + ".der"], check=True)
     subprocess.run(["openssl", "pkcs8", "-topk8", "-nocrypt", "-in", key + ".pem", "-outform", "DER", "-out", key + ".der"], check=True)
 
@@ -109,29 +109,41 @@ def dimpl_cases(ours, work):
            "protocol_version")
 
 
-def openssl_cases(ours, work):
-    """The command that every system has; it speaks DTLS 1.2 alone."""
-    server, client = [ours, "server", *LOOPBACK, "0", "--allow-12"], [ours, "client", *LOOPBACK, "PORT", "--allow-12"]
-    strong = ["-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384"]
-
-    def case(title, check, command, options, wanted):
-        return title, lambda *unused: check(command, work, options, wanted), None, None, None
-
-    if not shutil.which("openssl"):
-        raise Missing("there is no openssl command")
-    yield case("s_client", openssl.run_s_client, server, [], {"suite": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"})
-    yield case("s_client, with a cookie", openssl.run_s_client, [*server, "--cookie"], [], {})
-    yield case("s_client, AES-256", openssl.run_s_client, server, strong, {"suite": "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"})
-    yield case("s_client, our order of curves", openssl.run_s_client, server, ["-groups", "P-384:P-256"], {"group": "secp256r1"})
-    yield case("s_client, small datagrams", openssl.run_s_client, server, ["-mtu", "300"], {})
-    yield case("s_server", openssl.run_s_server, client, [], {})
-    yield case("s_server, with a cookie", openssl.run_s_server, client, ["-listen"], {})
-    yield case("s_server, AES-256", openssl.run_s_server, client, strong, {})
-    yield case("s_client without an exception is refused", openssl.run_refused, [ours, "server", *LOOPBACK, "0"], [],
-               "protocol_version")
+def make_certificate(work, name, algorithm):
+    """Self-signed; both paths without their ending .pem."""
+    certificate, key = os.path.join(work, name + "-certificate"), os.path.join(work, name + "-key")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", *algorithm, "-nodes", "-subj", f"/CN={name}", "-days", "2",
+                    "-keyout", key + ".pem", "-out", certificate + ".pem"], check=True, capture_output=True)
+    return certificate, key
 
 
-CASES = {"pion": pion_cases, "dimpl": dimpl_cases, "openssl": openssl_cases}
+def tool_cases(name, tool, profile, options):
+    """A command line program as client and server, with an ECDSA and with an RSA certificate."""
+    def cases(ours, work):
+        if not shutil.which(tool):
+            raise Missing(f"there is no {tool}")
+        title = {"openssl": "OpenSSL", "gnutls": "GnuTLS"}[name]
+        for kind, algorithm, more in (("ECDSA", ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], []), ("RSA", ["rsa:2048"], ["--rsa"])):
+            certificate, key = make_certificate(work, f"{name}-{kind}", algorithm)
+            peer = [sys.executable, os.path.join(HERE, "tool_peer.py"), name]
+            ends = [certificate + ".pem", key + ".pem", "--profile", profile]
+            facts = {"version": "DTLS 1.2", "profile": profile}
+            allow = ["--allow-12", *options, *more]
+            yield (f"{title} is the client, {kind}", run_pair, [ours, "server", *LOOPBACK, "0", *allow],
+                   [*peer, "client", *LOOPBACK, "PORT", *ends], facts)
+            yield (f"{title} is the server, {kind}", run_pair, [*peer, "server", *LOOPBACK, "0", *ends],
+                   [ours, "client", *LOOPBACK, "PORT", *allow], facts)
+        yield (f"{title} with RSA, without an exception for it, is refused", run_refusal,
+               [ours, "server", *LOOPBACK, "0", "--allow-12", *options], [*peer, "client", *LOOPBACK, "PORT", *ends], "handshake_failure")
+    return cases
+
+
+CASES = {
+    "pion": pion_cases,
+    "dimpl": dimpl_cases,
+    "openssl": tool_cases("openssl", "openssl", "AEAD_AES_128_GCM", []),
+    "gnutls": tool_cases("gnutls", "gnutls-serv", "AES_CM_128_HMAC_SHA1_80", ["--cm-sha1"]),  # 3.7 has no other profile
+}
 
 
 def main():

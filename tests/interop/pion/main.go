@@ -27,7 +27,7 @@ import (
 const (
 	exportLabel = "EXPORTER-keywheel-interop"
 	srtpLabel   = "EXTRACTOR-dtls_srtp"
-	greeting    = "keywheel says hello"
+	greeting    = "Hello from Keywheel"
 	patience    = 10 * time.Second
 )
 
@@ -59,7 +59,7 @@ func printFacts(conn *dtls.Conn) error {
 	names := map[dtls.SRTPProtectionProfile]string{
 		dtls.SRTP_AEAD_AES_128_GCM:       "AEAD_AES_128_GCM",
 		dtls.SRTP_AEAD_AES_256_GCM:       "AEAD_AES_256_GCM",
-		dtls.SRTP_AES128_CM_HMAC_SHA1_80: "AES128_CM_HMAC_SHA1_80",
+		dtls.SRTP_AES128_CM_HMAC_SHA1_80: "AES_CM_128_HMAC_SHA1_80",
 	}
 	lengths := map[dtls.SRTPProtectionProfile]int{
 		dtls.SRTP_AEAD_AES_128_GCM:       2 * (16 + 12),

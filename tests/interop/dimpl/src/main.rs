@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 type Failure = Box<dyn std::error::Error>;
 
-const GREETING: &[u8] = b"keywheel says hello";
+const GREETING: &[u8] = b"Hello from Keywheel";
 const PATIENCE: Duration = Duration::from_secs(10);
 const FAREWELL: Duration = Duration::from_millis(200);
 
