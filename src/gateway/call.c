@@ -686,6 +686,7 @@ static void ended(struct kw_gateway *gateway, struct kw_call *call,
     kw_table_remove(&gateway->ids, call->id_tag);
     call->id_tag = 0;
     call->state = KW_CALL_ENDING;
+    kw_gateway_touch(gateway, call); /* its last datagrams leave, then it is freed */
 }
 
 static void handle(struct kw_gateway *gateway, struct kw_call *call,
