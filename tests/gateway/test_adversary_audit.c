@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What happens late or at a bad moment: a limit that is reached while nobody talks.
+ * What happens late or at a bad moment: a limit that is reached while nobody talks, an audit ring
+ * that is full.
  */
 #include "check.h"
 
@@ -50,6 +51,46 @@ static struct peer *up(struct world *world)
     return peer;
 }
 
+static int add(struct world *world, const struct peer *old, struct peer **ret)
+{
+    char path[300];
+    size_t offer_len;
+    struct peer *peer = world_peer(world, &offer_len);
+    int status;
+
+    snprintf(path, sizeof path, "%s/generations", old->location);
+    status = world_request(world, KW_REQUEST_POST, path, "demo-token", "application/sdp",
+                           world->offer, offer_len);
+    *ret = peer;
+    if (status != 201) {
+        peer->has_ended = true;
+        return status;
+    }
+    strcpy(peer->location, old->location);
+    strcpy(peer->etag, world_header(world, "ETag"));
+    world_answer(world, peer);
+    return status;
+}
+
+static void hang_up(struct world *world, struct peer *peer)
+{
+    peer->media_until = 0;
+    kw_session_close(peer->session, world->now);
+    peer->has_ended = true;
+}
+
+static struct peer *rotate(struct world *world, struct peer *old)
+{
+    struct peer *peer;
+
+    assert_int_equal(add(world, old, &peer), 201);
+    assert_true(world_until(world, newest_is_up, KW_S(5)));
+    world_run(world, world->now + KW_MS(500));
+    hang_up(world, old);
+    world_run(world, world->now + KW_S(13));
+    return peer;
+}
+
 /* Only our own reports use the keys: their last byte ends the call, and its place is free again. */
 static void a_limit_reached_by_a_report_frees_the_place(void **state)
 {
@@ -68,10 +109,62 @@ static void a_limit_reached_by_a_report_frees_the_place(void **state)
     end(world);
 }
 
+static struct kw_exception *except(struct world *world)
+{
+    struct kw_policy *policy = &world->tenants[0].policy;
+    struct kw_exception *exception = &policy->exceptions[0];
+
+    policy->exception_count = 1;
+    *exception = (struct kw_exception){.allow_dtls12 = true};
+    strcpy(exception->name, "old-phones");
+    strcpy(exception->reason, "until they are replaced");
+    exception->expires = world_utc(world) + 3600 * 1000;
+    exception->network = world_address(203, 0, 113, 0, 0); /* of the world's requests */
+    exception->network_prefix = 8;
+    return exception;
+}
+
+/* A full ring refuses the next rotation; what was admitted still tells its end. */
+static void the_end_of_a_call_always_has_its_room(void **state)
+{
+    struct world *world = begin();
+    struct peer *peer, *next;
+
+    (void)state;
+    (void)except(world);
+    peer = up(world);
+    assert_int_equal(world_facts(world, KW_FACT_EXCEPTION_USED), 1);
+    for (int i = 0; i < 4; i++)
+        peer = rotate(world, peer);
+    assert_int_equal(world_facts(world, KW_FACT_ROTATED), 4);
+    world->config.facts_room = world->fact_count + world->facts_reserved;
+    assert_int_equal(add(world, peer, &next), 503);
+    hang_up(world, peer);
+    assert_true(world_until(world, gateway_is_empty, KW_S(40)));
+    assert_int_equal(world_facts(world, KW_FACT_SESSION_CLOSED), 1);
+    end(world);
+}
+
+/* What a rotation did not need goes back when it is over, not when the call is. */
+static void a_rotation_keeps_no_room(void **state)
+{
+    struct world *world = begin();
+    struct peer *peer = up(world);
+    size_t before = world->facts_reserved;
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        peer = rotate(world, peer);
+    assert_true(world->facts_reserved <= before);
+    end(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_limit_reached_by_a_report_frees_the_place),
+        cmocka_unit_test(the_end_of_a_call_always_has_its_room),
+        cmocka_unit_test(a_rotation_keeps_no_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
