@@ -416,6 +416,7 @@ void kw_call_open(struct kw_gateway *gateway, struct kw_tenant *tenant,
     call->profile = offer->profile;
     call->method = offer->profile == KW_SDP_CALL ? KW_METHOD_PARALLEL : KW_METHOD_CAP;
     call->terms = terms;
+    call->signalling = *offer->remote;
     call->opened = now;
     ret->outcome = kw_relay_join(gateway, call, offer->room);
     if (ret->outcome != KW_CALL_OK) {
@@ -583,11 +584,10 @@ void kw_call_add_generation(struct kw_gateway *gateway, struct kw_call *call, en
                             struct kw_call_answer *ret)
 {
     const struct kw_fact_sink *sink = &gateway->config.sink;
-    const struct kw_address nowhere = {.family = 0};
     const struct kw_call_offer offer = {
         .profile = call->profile,
         .body = body,
-        .remote = &nowhere,
+        .remote = &call->signalling,
         .user_agent = "",
     };
     struct kw_terms terms;
@@ -605,6 +605,17 @@ void kw_call_add_generation(struct kw_gateway *gateway, struct kw_call *call, en
     }
     if (!accept_offer(gateway, call->tenant, &offer, utc, &terms, ret))
         return;
+    /*
+     * The session goes on with the terms of its opening. Where these rest on an exception, it must
+     * still be given; one that came later adds nothing to them.
+     */
+    if (call->terms.exception[0] != '\0' &&
+        !kw_text_equal(call->terms.exception, terms.exception)) {
+        ret->problem = (struct kw_sdp_problem){
+            0, "the exception that this call was opened with applies no more", "exception-ended"};
+        ret->outcome = KW_CALL_REFUSED;
+        return;
+    }
     if (!sink->reserve(sink->ctx, owed)) {
         ret->outcome = KW_CALL_UNRECORDED;
         ret->retry_after_s = 5;

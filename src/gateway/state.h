@@ -159,6 +159,7 @@ struct kw_call {
     enum kw_sdp_profile profile;
     enum kw_method method;
     struct kw_terms terms;
+    struct kw_address signalling; /* where the call was opened from: exceptions name networks */
     kw_ns opened;
     bool was_up;
     size_t owed; /* slots of the audit ring for what is told of the call as a whole */

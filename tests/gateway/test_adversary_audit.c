@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What happens late or at a bad moment: a limit that is reached while nobody talks, an audit ring
- * that is full.
+ * that is full, an exception that ends.
  */
 #include "check.h"
 
@@ -159,12 +159,54 @@ static void a_rotation_keeps_no_room(void **state)
     end(world);
 }
 
+static bool problem_names(const struct world *world, const char *rule)
+{
+    return memmem(world->response.body, world->response.body_len, rule, strlen(rule)) != NULL;
+}
+
+/* An exception ends for a call as well: its next generation is decided anew. */
+static void an_expired_exception_gives_no_new_generation(void **state)
+{
+    struct world *world = begin();
+    struct kw_exception *exception;
+    struct peer *peer, *next;
+
+    (void)state;
+    exception = except(world);
+    peer = up(world);
+    peer = rotate(world, peer);
+    exception->expires = world_utc(world) - 1;
+    assert_int_equal(add(world, peer, &next), 422);
+    assert_true(problem_names(world, "exception-expired"));
+    assert_false(peer->has_ended);
+    world->tenants[0].policy.exception_count = 0;
+    assert_int_equal(add(world, peer, &next), 422);
+    assert_true(problem_names(world, "exception-ended"));
+    end(world);
+}
+
+/* A call on plain terms goes on with them when its network gets an exception. */
+static void a_later_exception_stops_no_rotation(void **state)
+{
+    struct world *world = begin();
+    struct peer *peer = up(world);
+
+    (void)state;
+    (void)except(world);
+    (void)rotate(world, peer);
+    assert_int_equal(world_facts(world, KW_FACT_ROTATED), 1);
+    assert_int_equal(world_facts(world, KW_FACT_EXCEPTION_USED), 0);
+    end(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_limit_reached_by_a_report_frees_the_place),
         cmocka_unit_test(the_end_of_a_call_always_has_its_room),
         cmocka_unit_test(a_rotation_keeps_no_room),
+        cmocka_unit_test(an_expired_exception_gives_no_new_generation),
+        cmocka_unit_test(a_later_exception_stops_no_rotation),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
