@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What happens late or at a bad moment: a limit that is reached while nobody talks, an audit ring
- * that is full, an exception that ends.
+ * that is full, an exception that ends, a check that
+ * comes to a call with two generations.
  */
 #include "check.h"
 
@@ -199,6 +200,41 @@ static void a_later_exception_stops_no_rotation(void **state)
     end(world);
 }
 
+/* A check that names one generation is nobody else's: no 401 goes beside its answer. */
+static void a_check_is_answered_by_its_own_generation_only(void **state)
+{
+    static uint8_t data[8][KW_DATAGRAM_RECEIVE_MAX];
+    struct world *world = begin();
+    struct peer *peer = up(world);
+    struct kw_datagram items[8];
+    struct peer *next;
+    struct kw_path path;
+    size_t len = 0, count;
+    size_t answers = 0;
+
+    (void)state;
+    assert_int_equal(add(world, peer, &next), 201);
+    /* Its first check, by hand: the gateway shall see nothing else. */
+    for (size_t i = 0; i < 1000 && len == 0; i++) {
+        world->now += KW_MS(1);
+        assert_int_equal(kw_session_tick(next->session, world->now), KW_OK);
+        len = kw_session_transmit(next->session, data[0], sizeof data[0], &path, world->now);
+    }
+    assert_true(len != 0);
+    items[0] = (struct kw_datagram){
+        .path = world_reversed(&path), .data = data[0], .len = len, .size = sizeof data[0]};
+    kw_gateway_receive(world->gateway, items, 1, world->now);
+    for (size_t i = 0; i < 8; i++)
+        items[i] = (struct kw_datagram){.data = data[i], .size = sizeof data[i]};
+    count = kw_gateway_transmit(world->gateway, items, 8, world->now);
+    for (size_t i = 0; i < count; i++) {
+        assert_false(items[i].data[0] == 1 && items[i].data[1] == 0x11); /* Binding error */
+        answers += items[i].data[0] == 1 && items[i].data[1] == 0x01;
+    }
+    assert_int_equal(answers, 1);
+    end(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +243,7 @@ int main(void)
         cmocka_unit_test(a_rotation_keeps_no_room),
         cmocka_unit_test(an_expired_exception_gives_no_new_generation),
         cmocka_unit_test(a_later_exception_stops_no_rotation),
+        cmocka_unit_test(a_check_is_answered_by_its_own_generation_only),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
