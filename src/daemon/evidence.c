@@ -99,8 +99,10 @@ bool kw_evidence_close(struct kw_evidence *evidence)
 
     if (lost != 0)
         KW_LOG(KW_LOG_ERROR, "evidence-lost", KW_LOG_NUMBER("facts", lost));
-    for (size_t i = 0; i < evidence->tenant_count; i++)
-        evidence->tenants[i].store->ops->close(evidence->tenants[i].store);
+    for (size_t i = 0; i < evidence->tenant_count; i++) {
+        if (evidence->tenants[i].store != NULL)
+            evidence->tenants[i].store->ops->close(evidence->tenants[i].store);
+    }
     free(evidence->tenants);
     free(evidence->ring_memory);
     memset(evidence, 0, sizeof *evidence);

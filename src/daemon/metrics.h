@@ -33,6 +33,6 @@ struct kw_metrics {
 };
 
 /* The page in Prometheus' text format; returns its length. */
-size_t kw_metrics_write(void *metrics, char *dst, size_t dst_size);
+size_t kw_metrics_write(void *arg, char *dst, size_t dst_size);
 
 #endif

@@ -80,6 +80,7 @@ static bool wrong(const char *option, const char *value, const char *what)
 
 static bool copy_path(const char *option, const char *value, char *dst, size_t dst_size)
 {
+    KW_ASSERT(value != NULL); /* every option that names a path takes an argument */
     if (strlen(value) >= dst_size || value[0] == '\0')
         return wrong(option, value, "not a usable name");
     strcpy(dst, value);

@@ -60,8 +60,8 @@ struct kw_http {
 };
 
 /* One request of the public server or of the admin server; evhttp's callback. */
-void kw_http_on_request(struct evhttp_request *req, void *http);
-void kw_http_on_admin_request(struct evhttp_request *req, void *http);
+void kw_http_on_request(struct evhttp_request *req, void *arg);
+void kw_http_on_admin_request(struct evhttp_request *req, void *arg);
 
 /* exchange.c: hand a checked request to the gateway; bring back what it says. */
 void kw_exchange_begin(struct kw_http *http, struct evhttp_request *req,

@@ -128,7 +128,7 @@ static void our_own_ack_is_bounded_and_sorted(void **state)
     uint8_t body[1024];
     struct kw_writer out = kw_writer_of(body, sizeof body);
     struct kw_reader in;
-    uint64_t epoch, seq, before = 0, count = 0;
+    uint64_t epoch, seq, before = 0, count = 0, sum = 0, expected = 0;
 
     (void)state;
     for (uint64_t i = 0; i < 1000; i++)
@@ -141,8 +141,12 @@ static void our_own_ack_is_bounded_and_sorted(void **state)
         assert_int_equal(epoch, 2);
         assert_true(count == 0 || seq > before);
         before = seq;
+        sum += seq;
         count++;
     }
+    for (uint64_t i = 1000 - KW_DTLS_ACK_RECORDS; i < 1000; i++)
+        expected += (i * 7919) % 1000;
+    assert_int_equal(sum, expected);
     assert_int_equal(count, KW_DTLS_ACK_RECORDS);
 }
 

@@ -361,7 +361,8 @@ void peer_free(struct peer *peer)
         kw_dtls_deinit(peer->dtls);
     if (peer->ice != NULL)
         kw_ice_deinit(peer->ice);
-    world.crypto->ops->identity_free(peer->identity);
+    if (peer->identity != NULL)
+        world.crypto->ops->identity_free(peer->identity);
     for (size_t i = 0; i < 4; i++)
         free(peer->memory[i]);
     memset(peer, 0, sizeof *peer);
