@@ -132,7 +132,7 @@ static void a_day_of_sessions(void **state)
     assert_int_equal(day.secrets_left, 0);
 
     /* The first rotations of sessions that started together: uniform over 20 % of the hour. */
-    for (size_t i = 0; i < 360 && i < BINS; i++) {
+    for (size_t i = 0; i < 360; i++) {
         if (day.rotations_at[i] > most) {
             most = day.rotations_at[i];
             most_at = i;

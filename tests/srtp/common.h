@@ -205,7 +205,7 @@ static inline size_t hex_bytes(const char *hex, uint8_t *dst)
     size_t digits = 0;
 
     for (; *hex != '\0'; hex++) {
-        int c = *hex, value;
+        int c = (unsigned char)*hex, value;
 
         if (c == ' ')
             continue;
