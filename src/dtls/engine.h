@@ -171,6 +171,7 @@ struct kw_dtls {
     struct kw_fingerprint fingerprints[KW_DTLS_FINGERPRINTS_MAX];
 
     /* Where we are. */
+    uint8_t disowned[8]; /* server: begins the hash of a first hello that its client took back */
     enum kw_dtls_role role;
     enum kw_dtls_state state;
     enum kw_dtls_version version;
