@@ -71,7 +71,7 @@ static enum kw_status handle_retry(struct kw_dtls *dtls, const struct kw_message
     if (kw_client_knows_retry(dtls, message))
         return KW_OK;
     /* One of two is a stranger's. The first is trusted until its hello goes unanswered. */
-    if (hs->was_retried && dtls->expiries < KW_DTLS_DOUBT_EXPIRIES) {
+    if (hs->was_retried && !kw_client_doubts_retry(dtls)) {
         dtls->counters[KW_DROP_UNEXPECTED]++;
         return KW_OK;
     }
