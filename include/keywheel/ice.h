@@ -58,6 +58,8 @@ KW_API KW_MUST_USE enum kw_status kw_ice_restart(struct kw_ice *ice,
                                                  const struct kw_ice_credentials *remote,
                                                  kw_ns now);
 
+/* A request to this ufrag is for this agent: it is ours, now or before the last restart. */
+KW_API bool kw_ice_owns(const struct kw_ice *ice, struct kw_bytes ufrag);
 /* Feeds a STUN datagram. The verdict is for counters; an answer, if any, waits in transmit. */
 KW_API KW_MUST_USE enum kw_verdict kw_ice_receive(struct kw_ice *ice, const struct kw_path *path,
                                                   const uint8_t *datagram, size_t len, kw_ns now);

@@ -347,6 +347,7 @@ static void greet(const struct daemon *daemon)
         kw_address_format(&address, text);
         KW_LOG(KW_LOG_INFO, "admin", KW_LOG_TEXT("http", text));
     }
+    KW_ASSERT(daemon->crypto != NULL);
     fflush(stdout); /* whoever waits for "ready" finds the address there */
     KW_LOG(KW_LOG_INFO, "ready", KW_LOG_TEXT("version", KW_VERSION),
            KW_LOG_TEXT("provider", daemon->crypto->ops->name),

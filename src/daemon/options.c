@@ -92,6 +92,7 @@ static bool read_number(const char *option, const char *value, unsigned long min
 {
     char *end;
 
+    KW_ASSERT(value != NULL);
     *ret = strtoul(value, &end, 10);
     if (value[0] < '0' || value[0] > '9' || *end != '\0' || *ret < min || *ret > max)
         return wrong(option, value, "not a number that fits here");

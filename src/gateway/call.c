@@ -197,6 +197,7 @@ static void forget_leg(struct kw_gateway *gateway, struct kw_leg *leg)
         kw_table_remove(&gateway->ufrags, leg->ufrag_tag);
     if (leg->old_ufrag_tag != 0)
         kw_table_remove(&gateway->ufrags, leg->old_ufrag_tag);
+    kw_fact_release(gateway, &leg->owed);
     kw_wipe(leg, sizeof *leg);
 }
 
@@ -392,6 +393,7 @@ void kw_call_open(struct kw_gateway *gateway, struct kw_tenant *tenant,
     struct kw_terms terms;
     struct kw_leg *leg = NULL;
     struct kw_call *call;
+    size_t fact_count;
 
     ret->problem = (struct kw_sdp_problem){0, "", ""};
     ret->has_body = false;
@@ -403,16 +405,18 @@ void kw_call_open(struct kw_gateway *gateway, struct kw_tenant *tenant,
             ret->outcome = KW_CALL_UNRECORDED;
         return;
     }
-    if (!sink->reserve(sink->ctx, KW_CALL_FACTS)) {
+    fact_count = kw_fact_count(&terms);
+    if (!sink->reserve(sink->ctx, KW_CALL_FACTS + fact_count)) {
         ret->outcome = KW_CALL_UNRECORDED;
         ret->retry_after_s = 5;
         return;
     }
     call = take_place(gateway, tenant);
-    call->reserved = KW_CALL_FACTS;
+    call->owed = KW_CALL_FACTS + fact_count;
     call->profile = offer->profile;
     call->method = offer->profile == KW_SDP_CALL ? KW_METHOD_PARALLEL : KW_METHOD_CAP;
     call->terms = terms;
+    call->signalling = *offer->remote;
     call->opened = now;
     ret->outcome = kw_relay_join(gateway, call, offer->room);
     if (ret->outcome != KW_CALL_OK) {
@@ -428,6 +432,8 @@ void kw_call_open(struct kw_gateway *gateway, struct kw_tenant *tenant,
         ret->outcome = KW_CALL_FAILED;
         return;
     }
+    call->owed -= fact_count;
+    leg->owed = fact_count;
     ret->len = kw_leg_answer(gateway, call, leg, &gateway->sdp, ret->text, sizeof ret->text);
     if (ret->len == 0) {
         kw_call_free(gateway, call, now);
@@ -561,8 +567,6 @@ void kw_call_patch(struct kw_gateway *gateway, struct kw_call *call, struct kw_b
 /* Legs whose generation was replaced before it showed itself. */
 static void sweep_legs(struct kw_gateway *gateway, struct kw_call *call, kw_ns now)
 {
-    const struct kw_fact_sink *sink = &gateway->config.sink;
-
     for (size_t i = 0; i < KW_CALL_LEGS; i++) {
         struct kw_leg *leg = &call->legs[i];
         struct kw_generation_facts facts;
@@ -572,8 +576,6 @@ static void sweep_legs(struct kw_gateway *gateway, struct kw_call *call, kw_ns n
         if (kw_session_facts(call->session, leg->generation, now, &facts) && facts.retired == 0)
             continue;
         forget_leg(gateway, leg);
-        sink->release(sink->ctx, KW_ROTATION_FACTS);
-        call->reserved -= KW_ROTATION_FACTS;
     }
 }
 
@@ -582,15 +584,15 @@ void kw_call_add_generation(struct kw_gateway *gateway, struct kw_call *call, en
                             struct kw_call_answer *ret)
 {
     const struct kw_fact_sink *sink = &gateway->config.sink;
-    const struct kw_address nowhere = {.family = 0};
     const struct kw_call_offer offer = {
         .profile = call->profile,
         .body = body,
-        .remote = &nowhere,
+        .remote = &call->signalling,
         .user_agent = "",
     };
     struct kw_terms terms;
     struct kw_leg *leg = NULL;
+    size_t owed = kw_fact_count(&call->terms);
     enum kw_status status;
 
     ret->problem = (struct kw_sdp_problem){0, "", ""};
@@ -603,18 +605,29 @@ void kw_call_add_generation(struct kw_gateway *gateway, struct kw_call *call, en
     }
     if (!accept_offer(gateway, call->tenant, &offer, utc, &terms, ret))
         return;
-    if (!sink->reserve(sink->ctx, KW_ROTATION_FACTS)) {
+    /*
+     * The session goes on with the terms of its opening. Where these rest on an exception, it must
+     * still be given; one that came later adds nothing to them.
+     */
+    if (call->terms.exception[0] != '\0' &&
+        !kw_text_equal(call->terms.exception, terms.exception)) {
+        ret->problem = (struct kw_sdp_problem){
+            0, "the exception that this call was opened with applies no more", "exception-ended"};
+        ret->outcome = KW_CALL_REFUSED;
+        return;
+    }
+    if (!sink->reserve(sink->ctx, owed)) {
         ret->outcome = KW_CALL_UNRECORDED;
         ret->retry_after_s = 5;
         return;
     }
     status = add_leg(gateway, call, method, now, &leg);
     if (status != KW_OK) {
-        sink->release(sink->ctx, KW_ROTATION_FACTS);
+        kw_fact_release(gateway, &owed);
         ret->outcome = status == KW_ERR_STATE ? KW_CALL_CONFLICT : KW_CALL_FAILED;
         return;
     }
-    call->reserved += KW_ROTATION_FACTS;
+    leg->owed = owed;
     ret->len = kw_leg_answer(gateway, call, leg, &gateway->sdp, ret->text, sizeof ret->text);
     ret->outcome = ret->len != 0 ? KW_CALL_OK : KW_CALL_FAILED;
     ret->has_body = true;
@@ -686,6 +699,7 @@ static void ended(struct kw_gateway *gateway, struct kw_call *call,
     kw_table_remove(&gateway->ids, call->id_tag);
     call->id_tag = 0;
     call->state = KW_CALL_ENDING;
+    kw_gateway_touch(gateway, call); /* its last datagrams leave, then it is freed */
 }
 
 static void handle(struct kw_gateway *gateway, struct kw_call *call,
@@ -738,7 +752,6 @@ void kw_call_pump(struct kw_gateway *gateway, struct kw_call *call, kw_ns now)
 
 void kw_call_free(struct kw_gateway *gateway, struct kw_call *call, kw_ns now)
 {
-    const struct kw_fact_sink *sink = &gateway->config.sink;
     uint32_t number = call->number;
     void *session_mem = call->session_mem;
     bool is_dirty = call->is_dirty;
@@ -753,8 +766,7 @@ void kw_call_free(struct kw_gateway *gateway, struct kw_call *call, kw_ns now)
     forget_routes(gateway, call);
     kw_relay_leave(gateway, call);
     kw_heap_set(&gateway->heap, number, KW_NEVER);
-    if (call->reserved != 0)
-        sink->release(sink->ctx, call->reserved);
+    kw_fact_release(gateway, &call->owed);
     if (call->has_session)
         kw_session_deinit(call->session);
     call->tenant->calls--;

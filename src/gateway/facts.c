@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Evidence. Every admitted call has room for its facts reserved, and each rotation its own, so what
- * is put here always fits. Texts of the peer are cut here and escaped where they are shown.
+ * Evidence. Every admitted call has room for its facts reserved, and each generation its own, so
+ * what is put here always fits: a fact takes a slot of the one that owes it and of nobody else.
+ * Texts of the peer are cut here and escaped where they are shown.
  */
 #include "gateway/state.h"
 
@@ -30,18 +31,39 @@ static struct kw_fact *begin_of(struct kw_gateway *gateway, enum kw_fact_type ty
     return fact;
 }
 
-/* From the call's reserve; a fact beyond it asks for a slot of its own. */
-static void put(struct kw_gateway *gateway, struct kw_call *call)
+size_t kw_fact_count(const struct kw_terms *terms)
+{
+    return terms->exception[0] != '\0' ? 3 : 2;
+}
+
+void kw_fact_release(struct kw_gateway *gateway, size_t *owed)
 {
     const struct kw_fact_sink *sink = &gateway->config.sink;
 
-    if (call->reserved > 0) {
-        call->reserved--;
+    if (*owed != 0)
+        sink->release(sink->ctx, *owed);
+    *owed = 0;
+}
+
+/* With a slot that is owed; a fact beyond what was foreseen asks for one of its own. */
+static void put(struct kw_gateway *gateway, size_t *owed)
+{
+    const struct kw_fact_sink *sink = &gateway->config.sink;
+
+    if (owed != NULL && *owed != 0) {
+        (*owed)--;
     } else if (!sink->reserve(sink->ctx, 1)) {
         gateway->lost_facts++;
         return;
     }
     sink->put(sink->ctx, &gateway->fact);
+}
+
+static void put_of(struct kw_gateway *gateway, struct kw_call *call, uint32_t generation)
+{
+    struct kw_leg *leg = kw_call_leg(call, generation);
+
+    put(gateway, leg != NULL ? &leg->owed : NULL);
 }
 
 const char *kw_backend_name(enum kw_backend_kind kind)
@@ -72,7 +94,7 @@ void kw_fact_opened(struct kw_gateway *gateway, struct kw_call *call,
     kw_text_copy(fact->u.opened.user_agent, sizeof fact->u.opened.user_agent, offer->user_agent);
     fact->u.opened.limit_seconds = call->terms.rotation.period / KW_S(1);
     fact->u.opened.limit_bytes = call->terms.rotation.bytes;
-    put(gateway, call);
+    put(gateway, &call->owed);
 }
 
 static void exception_used(struct kw_gateway *gateway, struct kw_call *call, uint32_t generation,
@@ -91,7 +113,7 @@ static void exception_used(struct kw_gateway *gateway, struct kw_call *call, uin
                  : is_old        ? "DTLS 1.2"
                  : is_cm         ? "AES_CM_128_HMAC_SHA1_80"
                                  : "applies, not needed");
-    put(gateway, call);
+    put_of(gateway, call, generation);
 }
 
 void kw_fact_established(struct kw_gateway *gateway, struct kw_call *call, uint32_t generation,
@@ -125,7 +147,7 @@ void kw_fact_established(struct kw_gateway *gateway, struct kw_call *call, uint3
     fact->u.established.datagrams = facts.dtls.datagrams_sent + facts.dtls.datagrams_received;
     fact->u.established.retransmissions = facts.dtls.retransmissions;
     fact->u.established.duration_us = facts.dtls.duration / KW_US(1);
-    put(gateway, call);
+    put_of(gateway, call, generation);
 }
 
 static uint64_t us_between(kw_ns from, kw_ns to)
@@ -154,7 +176,7 @@ void kw_fact_rotated(struct kw_gateway *gateway, struct kw_call *call, uint32_t 
     fact->u.rotated.lost = old.lost_across_switch;
     fact->u.rotated.old_bytes = old.sent.bytes + old.received.bytes;
     fact->u.rotated.old_age_us = us_between(old.ready, old.retired);
-    put(gateway, call);
+    put_of(gateway, call, from);
 }
 
 static const char *end_rule(enum kw_dtls_end end)
@@ -179,7 +201,6 @@ static const char *end_rule(enum kw_dtls_end end)
 void kw_fact_handshake_refused(struct kw_gateway *gateway, struct kw_call *call,
                                const struct kw_session_event *event, kw_ns now)
 {
-    const struct kw_fact_sink *sink = &gateway->config.sink;
     struct kw_fact *fact = begin_of(gateway, KW_FACT_REFUSED, call, event->generation, now);
     struct kw_generation_facts facts;
     char remote[KW_ADDRESS_TEXT_MAX];
@@ -198,18 +219,12 @@ void kw_fact_handshake_refused(struct kw_gateway *gateway, struct kw_call *call,
         for (size_t i = 0; i < KW_ARRAY_LEN(facts.dtls.offered_profiles); i++)
             fact->u.refused.offered_profiles[i] = (uint16_t)facts.dtls.offered_profiles[i];
     }
-    put(gateway, call);
-    /* A failed rotation had room for two facts and tells one. */
-    if (event->type == KW_SESSION_EVENT_FAILED && call->reserved > 0) {
-        call->reserved--;
-        sink->release(sink->ctx, 1);
-    }
+    put_of(gateway, call, event->generation);
 }
 
 void kw_fact_overdue(struct kw_gateway *gateway, struct kw_call *call, uint32_t generation,
                      kw_ns now)
 {
-    const struct kw_fact_sink *sink = &gateway->config.sink;
     struct kw_fact *fact = begin_of(gateway, KW_FACT_OVERDUE, call, generation, now);
     struct kw_generation_facts facts;
     kw_ns limit;
@@ -218,11 +233,8 @@ void kw_fact_overdue(struct kw_gateway *gateway, struct kw_call *call, uint32_t 
         return;
     limit = facts.ready + call->terms.rotation.period;
     fact->u.overdue.beyond_us = now > limit ? (now - limit) / KW_US(1) : 0;
-    /* Not from the reserve: that is for how the call ends. */
-    if (sink->reserve(sink->ctx, 1))
-        sink->put(sink->ctx, fact);
-    else
-        gateway->lost_facts++;
+    /* Nobody owes it: the slots are for how the generation and the call end. */
+    put(gateway, NULL);
 }
 
 void kw_fact_closed(struct kw_gateway *gateway, struct kw_call *call, kw_ns now)
@@ -239,7 +251,7 @@ void kw_fact_closed(struct kw_gateway *gateway, struct kw_call *call, kw_ns now)
     fact->u.closed.lost = call->lost;
     fact->u.closed.auth_failures = call->auth_failures;
     fact->u.closed.replays = call->replays;
-    put(gateway, call);
+    put(gateway, &call->owed);
 }
 
 bool kw_fact_refused(struct kw_gateway *gateway, const struct kw_tenant *tenant, const char *rule,

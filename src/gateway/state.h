@@ -31,8 +31,7 @@ enum {
     KW_HANDSHAKE_BUDGET = 8,  /* DTLS handshake datagrams a turn: about 3 ms at most */
     KW_HANDSHAKE_QUEUE = 256, /* that wait for a later turn; 30 ms of work */
     KW_IDENTITIES = 8,        /* certificates made in idle time */
-    KW_CALL_FACTS = 4,        /* opened, exception, established or refused, closed */
-    KW_ROTATION_FACTS = 2,    /* established, rotated */
+    KW_CALL_FACTS = 2,        /* opened, closed; its generations have their own */
     KW_ECHO_TAG = 1,          /* an m-line's own stream has one kind of source */
     KW_NO_CALL = 0xffffffff,
     KW_ROUTE_FIRM = 0x80000000, /* the route's path is validated: nobody else may take it */
@@ -90,6 +89,7 @@ struct kw_leg {
     char remote_ufrag[KW_ICE_UFRAG_MAX + 1];
     struct kw_fingerprint our_fingerprint;
     kw_ns report_at;
+    size_t owed; /* slots of the audit ring for what this generation may still tell */
     size_t media_count;
     struct kw_leg_media media[KW_SDP_MEDIA_MAX];
     uint8_t payload[128]; /* by payload type: place in formats, 1-based; 0: not accepted */
@@ -159,9 +159,10 @@ struct kw_call {
     enum kw_sdp_profile profile;
     enum kw_method method;
     struct kw_terms terms;
+    struct kw_address signalling; /* where the call was opened from: exceptions name networks */
     kw_ns opened;
     bool was_up;
-    size_t reserved; /* slots of the audit ring */
+    size_t owed; /* slots of the audit ring for what is told of the call as a whole */
     struct kw_session_event end;
     bool has_end;
     /* sums of generations that are gone */
@@ -281,6 +282,9 @@ kw_ns kw_events_deadline(const struct kw_gateway *gateway);
 void kw_events_tick(struct kw_gateway *gateway, kw_ns now);
 
 /* facts.c */
+/* What a generation tells at most: exception, established, and rotated or refused. */
+size_t kw_fact_count(const struct kw_terms *terms);
+void kw_fact_release(struct kw_gateway *gateway, size_t *owed);
 void kw_fact_opened(struct kw_gateway *gateway, struct kw_call *call,
                     const struct kw_call_offer *offer, kw_ns now);
 void kw_fact_established(struct kw_gateway *gateway, struct kw_call *call, uint32_t generation,

@@ -278,6 +278,22 @@ static uint32_t epoch_of_username(const struct kw_ice *ice, struct kw_bytes user
     return 0;
 }
 
+bool kw_ice_owns(const struct kw_ice *ice, struct kw_bytes ufrag)
+{
+    const uint32_t epochs[2] = {ice->epoch, ice->old_epoch};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct kw_bytes own;
+
+        if (epochs[i] == 0)
+            continue;
+        own = kw_ice_text(ice->local[epochs[i] % 2].ufrag);
+        if (own.len == ufrag.len && memcmp(own.data, ufrag.data, own.len) == 0)
+            return true;
+    }
+    return false;
+}
+
 /*
  * RFC 8445 section 7.3.1.1, role conflicts. True: answer 487. A lite agent is controlled whatever
  * the tie-breakers say (section 6.1.1), so it is always the peer that has to change.

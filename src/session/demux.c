@@ -27,17 +27,42 @@ static enum sort sort_of(const uint8_t *datagram, size_t len)
 
 /* --- STUN ------------------------------------------------------------------------------------- */
 
-/* Each agent knows its own credentials and transactions; the first that accepts has it. */
+/* The generation that a request names by our ufrag; if none, one that may say so: the first. */
+static struct kw_generation *named(struct kw_session *session, struct kw_bytes ufrag)
+{
+    struct kw_generation *first = NULL;
+
+    for (size_t i = 0; i < KW_SESSION_GENERATIONS; i++) {
+        struct kw_generation *gen = &session->generations[i];
+
+        if (!kw_generation_alive(gen) || gen->ice == NULL)
+            continue;
+        if (kw_ice_owns(gen->ice, ufrag))
+            return gen;
+        if (first == NULL)
+            first = gen;
+    }
+    return first;
+}
+
+/*
+ * A request goes to the agent that it names alone: another would answer 401 beside the answer.
+ * Of the rest each agent knows its own transactions; the first that accepts has it.
+ */
 static enum kw_verdict receive_stun(struct kw_session *session, const struct kw_path *path,
                                     const uint8_t *datagram, size_t len, kw_ns now)
 {
     enum kw_verdict verdict = KW_DROP_FOREIGN;
+    struct kw_generation *only = NULL;
+    struct kw_bytes ufrag;
 
+    if (kw_stun_local_ufrag(datagram, len, &ufrag))
+        only = named(session, ufrag);
     for (size_t i = 0; i < KW_SESSION_GENERATIONS; i++) {
         struct kw_generation *gen = &session->generations[i];
         enum kw_verdict own;
 
-        if (!kw_generation_alive(gen) || gen->ice == NULL)
+        if (!kw_generation_alive(gen) || gen->ice == NULL || (only != NULL && gen != only))
             continue;
         own = kw_ice_receive(gen->ice, path, datagram, len, now);
         if (own == KW_ACCEPT) {

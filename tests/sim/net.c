@@ -46,7 +46,7 @@ static void push(struct net *net, struct net_datagram *datagram)
 
     if (net->count > net->size) {
         net->size = net->size == 0 ? 64 : 2 * net->size;
-        net->heap = realloc(net->heap, net->size * sizeof *net->heap);
+        net->heap = realloc(net->heap, net->size * sizeof(void *)); /* of pointers */
         KW_ASSERT(net->heap != NULL);
     }
     while (at > 0 && before(datagram, net->heap[(at - 1) / 2])) {
