@@ -20,6 +20,11 @@ KW_MUST_USE enum kw_status kw_client_write_hello_again(struct kw_dtls *dtls, uin
 /* The retry (of either version) that the second hello answers. */
 KW_MUST_USE bool kw_client_knows_retry(const struct kw_dtls *dtls,
                                        const struct kw_message *message);
+/*
+ * Its hello went unanswered, or was answered by a ServerHello whose keys open nothing: perhaps the
+ * retry was meant for a hello that a stranger had a part in, or was his.
+ */
+KW_MUST_USE bool kw_client_doubts_retry(const struct kw_dtls *dtls);
 void kw_client_note_retry(struct kw_dtls *dtls, const struct kw_message *message);
 
 #endif

@@ -56,10 +56,27 @@ static enum kw_status refuse_hello(struct kw_dtls *dtls, enum kw_alert alert)
     return is_first ? kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, alert) : KW_OK;
 }
 
+/* The same retry was here before: a stranger speaks once, the server whenever it is asked. */
+static enum kw_status is_repeated(struct kw_dtls *dtls, const struct kw_message *message, bool *ret)
+{
+    struct kw_handshake *hs = dtls->hs;
+    uint8_t digest[KW_DIGEST_MAX];
+    enum kw_status status = kw_crypto_hash(dtls->crypto, KW_SHA256, message->body, digest);
+
+    *ret = status == KW_OK && memcmp(digest, hs->rival_hash[0], kw_hash_len(KW_SHA256)) == 0 &&
+           dtls->now - hs->rival_at[0] >= KW_DTLS_HELLO_PATIENCE / 8;
+    if (status == KW_OK && !*ret) {
+        memcpy(hs->rival_hash[0], digest, kw_hash_len(KW_SHA256));
+        hs->rival_at[0] = dtls->now;
+    }
+    return status;
+}
+
 static enum kw_status handle_retry(struct kw_dtls *dtls, const struct kw_message *message,
                                    const struct kw_server_hello *hello)
 {
     struct kw_handshake *hs = dtls->hs;
+    bool repeated;
     struct kw_bytes cookie;
     uint16_t group;
     enum kw_alert alert = check_retry(dtls, hello, &group, &cookie);
@@ -71,7 +88,11 @@ static enum kw_status handle_retry(struct kw_dtls *dtls, const struct kw_message
     if (kw_client_knows_retry(dtls, message))
         return KW_OK;
     /* One of two is a stranger's. The first is trusted until its hello goes unanswered. */
-    if (hs->was_retried && dtls->expiries < KW_DTLS_DOUBT_EXPIRIES) {
+    status = is_repeated(dtls, message, &repeated);
+    if (status != KW_OK)
+        return status;
+    if (hs->was_retried && !kw_client_doubts_retry(dtls) &&
+        (dtls->expiries < KW_DTLS_DOUBT_EXPIRIES || !repeated)) {
         dtls->counters[KW_DROP_UNEXPECTED]++;
         return KW_OK;
     }

@@ -279,6 +279,18 @@ bool kw_client_knows_retry(const struct kw_dtls *dtls, const struct kw_message *
            memcmp(message->body.data, hs->retry, hs->retry_len) == 0;
 }
 
+bool kw_client_doubts_retry(const struct kw_dtls *dtls)
+{
+    const struct kw_handshake *hs = dtls->hs;
+
+    if (!(hs->was_retried || hs->was_verified) || hs->is_authenticated ||
+        dtls->expiries < KW_DTLS_DOUBT_EXPIRIES)
+        return false;
+    return dtls->state == KW_STATE_WAIT_SERVER_HELLO ||
+           (hs->was_retried && dtls->state == KW_STATE_WAIT_EXTENSIONS &&
+            dtls->read[0].failed != 0);
+}
+
 void kw_client_note_retry(struct kw_dtls *dtls, const struct kw_message *message)
 {
     struct kw_handshake *hs = dtls->hs;

@@ -7,6 +7,7 @@
 #include "dtls/engine.h"
 
 #include "base/assert.h"
+#include "dtls/client.h"
 #include "dtls/handshake12.h"
 
 #include <string.h>
@@ -463,18 +464,10 @@ kw_ns kw_dtls_deadline(const struct kw_dtls *dtls)
     return first;
 }
 
-/*
- * Two answers to the second hello did not come, or could not be read: perhaps the retry was meant
- * for a hello that a stranger had a part in. The first one, sent again, brings the right one.
- */
+/* The first hello, sent again, brings the right retry. */
 static void doubt_retry(struct kw_dtls *dtls)
 {
-    bool is_open = dtls->hs->was_retried ||
-                   (dtls->hs->was_verified && dtls->state == KW_STATE_WAIT_SERVER_HELLO);
-
-    if (dtls->role == KW_DTLS_CLIENT && is_open && !dtls->hs->is_authenticated &&
-        !dtls->fail_fast && dtls->expiries >= KW_DTLS_DOUBT_EXPIRIES &&
-        dtls->state != KW_STATE_CONNECTED)
+    if (dtls->role == KW_DTLS_CLIENT && !dtls->fail_fast && kw_client_doubts_retry(dtls))
         kw_flight_unack(&dtls->hs->out, 0);
 }
 

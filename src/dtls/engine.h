@@ -87,7 +87,8 @@ struct kw_handshake {
     struct kw_secret write_traffic;
     uint8_t hello_hash[KW_DIGEST_MAX]; /* SHA-256 of the peer's hello that was accepted */
     kw_ns hello_at;                    /* .. and when */
-    /* Server: of another hello, the first or the second, that would take its place. */
+    /* Of another hello, the first or the second, that would take its place; client: of another
+     * retry. */
     uint8_t rival_hash[2][KW_DIGEST_MAX];
     kw_ns rival_at[2];
     uint32_t rival_len; /* 1.2: all that is known of it before it is whole */
@@ -171,6 +172,7 @@ struct kw_dtls {
     struct kw_fingerprint fingerprints[KW_DTLS_FINGERPRINTS_MAX];
 
     /* Where we are. */
+    uint8_t disowned[8]; /* server: begins the hash of a first hello that its client took back */
     enum kw_dtls_role role;
     enum kw_dtls_state state;
     enum kw_dtls_version version;

@@ -341,6 +341,22 @@ static enum kw_status send_retry_flight(struct kw_dtls *dtls, const struct kw_me
     return status;
 }
 
+/*
+ * A client that doubts a retry says its first hello again, and it is not the one that the cookie of
+ * the second speaks for: a stranger had a part in that. The second hello, of which pieces may still
+ * be on their way, is not listened to any more, unless that first hello is said again.
+ */
+static void disown_first_hello(struct kw_dtls *dtls, const uint8_t *other_hash)
+{
+    size_t len = sizeof dtls->disowned;
+
+    if (dtls->state != KW_STATE_WAIT_CLIENT_HELLO && dtls->hs->hello_seq == 1 &&
+        memcmp(dtls->hs->first_hash, other_hash, len) != 0)
+        memcpy(dtls->disowned, dtls->hs->first_hash, len);
+    else if (memcmp(dtls->disowned, other_hash, len) == 0)
+        memset(dtls->disowned, 0, len);
+}
+
 static enum kw_status send_retry(struct kw_dtls *dtls, const struct kw_message *message,
                                  const struct choice *choice)
 {
@@ -353,12 +369,13 @@ static enum kw_status send_retry(struct kw_dtls *dtls, const struct kw_message *
     size_t sealed_len;
     enum kw_status status;
 
-    kw_server_start_over(dtls);
     dtls->version = KW_DTLS_1_3;
     dtls->suite = kw_suite_info((enum kw_suite)choice->suite);
     status = make_cookie(dtls, message, &cookie, sealed, &sealed_len);
     if (status != KW_OK)
         return status;
+    disown_first_hello(dtls, cookie.hello_hash);
+    kw_server_start_over(dtls);
     write_retry(&cookie, (struct kw_bytes){sealed, sealed_len}, &out);
     KW_ASSERT(!out.failed);
     kw_dtls_undoom(dtls);
@@ -539,7 +556,8 @@ static enum kw_status check_cookie(struct kw_dtls *dtls, struct choice *choice,
         return status;
     /* Nobody who answers a retry of ours has another cookie, but somebody who answers a stranger's
      * may: the true retry is on its way to him. */
-    if (verdict != KW_ACCEPT && !dtls->fail_fast)
+    if (!dtls->fail_fast && (verdict != KW_ACCEPT || memcmp(cookie->hello_hash, dtls->disowned,
+                                                            sizeof dtls->disowned) == 0))
         choice->is_ignored = true;
     /* RFC 9147, section 5.1: an invalid cookie is answered with illegal_parameter. A second retry
      * is not allowed (RFC 8446, section 4.1.4), so the share has to be there now. */
