@@ -213,7 +213,7 @@ KW_API KW_MUST_USE enum kw_status kw_dtls_take_srtp_keys(struct kw_dtls *dtls,
                                                          struct kw_srtp_keys *ret);
 
 /* RFC 8446 section 7.5 / RFC 5705 exporter, after CONNECTED and until the SRTP keys' owner wipes
- * it. len <= 255. */
+ * it. At most 255 digests of the suite (RFC 5869). */
 KW_API KW_MUST_USE enum kw_status kw_dtls_export(struct kw_dtls *dtls, const char *label,
                                                  struct kw_bytes context, uint8_t *dst, size_t len);
 
