@@ -24,8 +24,13 @@ enum kw_dtls_role { KW_DTLS_SERVER = 0, KW_DTLS_CLIENT };
 
 enum {
     KW_DTLS_MTU_MIN = 256,
-    KW_DTLS_MTU_DEFAULT = 1200,  /* of UDP payload */
-    KW_DTLS_DATAGRAM_MAX = 2048, /* largest datagram received */
+    KW_DTLS_MTU_DEFAULT = 1200, /* of UDP payload */
+    /* Largest MTU, and what a peer of media sends at most: no path of media is wider, and our
+     * buffers for what waits have this size. What the caller holds may be larger, both ways. */
+    KW_DTLS_DATAGRAM_MAX = 2048,
+    /* Application data in one record: RFC 8446, section 5.1, allows no more. */
+    KW_DTLS_DATA_MAX = 16384,
+    KW_DTLS_OVERHEAD_MAX = 64, /* what a record adds to it, with room to spare */
     KW_DTLS_CID_MAX = 8,
     KW_DTLS_ALPN_MAX = 32,
     KW_DTLS_BINDING_MAX = 64,
@@ -91,8 +96,8 @@ KW_API KW_MUST_USE enum kw_status kw_dtls_init(void *mem, const struct kw_dtls_s
 KW_API void kw_dtls_deinit(struct kw_dtls *dtls);
 
 /*
- * Feeds one received datagram, which is borrowed and decrypted in place; data views of events
- * point into it and live until the next call.
+ * Feeds one received datagram of any length, which is borrowed and decrypted in place; data views
+ * of events point into it and live until the next call.
  *
  * Hostile input is ordinary input: forged, replayed and truncated records are dropped and counted,
  * and the call returns KW_OK. Any error means that this association is over.
@@ -112,8 +117,9 @@ KW_API KW_MUST_USE enum kw_status kw_dtls_tick(struct kw_dtls *dtls, kw_ns now);
 
 /*
  * Tells whether this datagram's first record can be of this association, without moving any state:
- * a unified-header record that authenticates (checked in scratch), or, while its handshake runs, a
- * plaintext handshake record that continues it. For two associations on one 5-tuple.
+ * a unified-header record that authenticates (checked in scratch, so not above
+ * KW_DTLS_DATAGRAM_MAX), or, while its handshake runs, a plaintext handshake record that continues
+ * it. For two associations on one 5-tuple.
  */
 KW_API bool kw_dtls_owns(struct kw_dtls *dtls, const uint8_t *datagram, size_t len);
 
@@ -217,10 +223,21 @@ KW_API KW_MUST_USE enum kw_status kw_dtls_take_srtp_keys(struct kw_dtls *dtls,
 KW_API KW_MUST_USE enum kw_status kw_dtls_export(struct kw_dtls *dtls, const char *label,
                                                  struct kw_bytes context, uint8_t *dst, size_t len);
 
-/* Application data, one record; data->len <= MTU - 64. KW_ERR_STATE before CONNECTED. Not reliable.
+/*
+ * Application data, one record that waits for transmit(); data.len <= MTU - KW_DTLS_OVERHEAD_MAX.
+ * KW_ERR_STATE before CONNECTED. Not reliable.
  */
 KW_API KW_MUST_USE enum kw_status kw_dtls_send(struct kw_dtls *dtls, struct kw_bytes data,
                                                kw_ns now);
+/*
+ * The same without waiting and without a copy of ours: the record is written into dst, for the
+ * caller to send as a datagram. The path decides what fits, not our MTU; data.len <=
+ * KW_DTLS_DATA_MAX and dst_size >= data.len + KW_DTLS_OVERHEAD_MAX, else KW_ERR_INPUT. data and dst
+ * do not overlap.
+ */
+KW_API KW_MUST_USE enum kw_status kw_dtls_protect(struct kw_dtls *dtls, struct kw_bytes data,
+                                                  uint8_t *dst, size_t dst_size, size_t *len_ret,
+                                                  kw_ns now);
 
 /* DTLS 1.3: new traffic keys (the exporter does not change: this is not rotation). */
 KW_API KW_MUST_USE enum kw_status kw_dtls_update_keys(struct kw_dtls *dtls, bool ask_peer,

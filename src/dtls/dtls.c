@@ -12,6 +12,12 @@
 
 #include <string.h>
 
+_Static_assert((int)KW_DTLS_DATA_MAX == (int)KW_RECORD_CONTENT_MAX, "data fills a record");
+_Static_assert(KW_RECORD_PLAIN_HEADER + KW_RECORD_NONCE12 + KW_TAG_LEN <= KW_DTLS_OVERHEAD_MAX &&
+                   KW_RECORD_UNIFIED_HEADER + KW_DTLS_CID_MAX + 1 + KW_TAG_LEN <=
+                       KW_DTLS_OVERHEAD_MAX,
+               "a record of either version");
+
 /* --- life --- */
 
 /* A set of handshake buffers also gets an outbox: a handshake needs both at most. */
@@ -435,13 +441,13 @@ bool kw_dtls_owns(struct kw_dtls *dtls, const uint8_t *datagram, size_t len)
     enum kw_verdict verdict;
     bool owns;
 
-    if (len > sizeof scratch ||
-        kw_record_parse(&in, dtls->facts.cid ? dtls->own_cid_len : 0U, &record) != KW_ACCEPT)
+    if (kw_record_parse(&in, dtls->facts.cid ? dtls->own_cid_len : 0U, &record) != KW_ACCEPT)
         return false;
     if (!record.is_unified && record.epoch == KW_EPOCH_PLAIN)
         return owns_plain(dtls, &record);
     keys = find_read_keys(dtls, &record);
-    if (keys == NULL || (record.is_unified && !cid_fits(dtls, &record)))
+    if (keys == NULL || (record.is_unified && !cid_fits(dtls, &record)) ||
+        record.body.len > sizeof scratch)
         return false;
     owns = kw_record_unprotect(keys, &record, scratch, true, &opened, &verdict) == KW_OK &&
            verdict == KW_ACCEPT;
@@ -551,28 +557,56 @@ const uint64_t *kw_dtls_counters(const struct kw_dtls *dtls)
     return dtls->counters;
 }
 
-enum kw_status kw_dtls_send(struct kw_dtls *dtls, struct kw_bytes data, kw_ns now)
+/* Writes one record of application data, for which there is room. */
+static enum kw_status write_data(struct kw_dtls *dtls, struct kw_bytes data, struct kw_writer *out)
 {
     struct kw_record_keys *keys = &dtls->write[1];
-    struct kw_bytes cid = kw_dtls_cid_out(dtls);
+    enum kw_status status = kw_record_protect(keys, kw_dtls_cid_out(dtls), KW_CONTENT_DATA,
+                                              (struct kw_bytes){NULL, 0}, data, out, NULL);
+
+    if (status != KW_OK)
+        return kw_dtls_fail_internal(dtls, status);
+    /* RFC 9147, section 4.5.3: new keys before this one has sealed as much as it may. */
+    if (dtls->version == KW_DTLS_1_3 && keys->seq > keys->info->confidentiality_limit / 4 * 3)
+        kw_status_ignore(kw_dtls_update_keys(dtls, false, dtls->now)); /* else with the next one */
+    return KW_OK;
+}
+
+enum kw_status kw_dtls_send(struct kw_dtls *dtls, struct kw_bytes data, kw_ns now)
+{
     struct kw_writer out;
     enum kw_status status;
 
     stamp(dtls, now);
     if (dtls->state != KW_STATE_CONNECTED)
         return KW_ERR_STATE;
-    if (data.len > dtls->mtu - 64U)
+    if (data.len > dtls->mtu - (size_t)KW_DTLS_OVERHEAD_MAX)
         return KW_ERR_INPUT;
-    if (!kw_outbox_open(dtls, kw_record_overhead(keys, cid.len) + data.len, &out))
+    if (!kw_outbox_open(
+            dtls, kw_record_overhead(&dtls->write[1], kw_dtls_cid_out(dtls).len) + data.len, &out))
         return KW_ERR_MEMORY;
-    status =
-        kw_record_protect(keys, cid, KW_CONTENT_DATA, (struct kw_bytes){NULL, 0}, data, &out, NULL);
+    status = write_data(dtls, data, &out);
+    if (status == KW_OK)
+        kw_outbox_close(dtls, &out);
+    return status;
+}
+
+enum kw_status kw_dtls_protect(struct kw_dtls *dtls, struct kw_bytes data, uint8_t *dst,
+                               size_t dst_size, size_t *len_ret, kw_ns now)
+{
+    struct kw_writer out = kw_writer_of(dst, dst_size);
+    enum kw_status status;
+
+    stamp(dtls, now);
+    if (dtls->state != KW_STATE_CONNECTED)
+        return KW_ERR_STATE;
+    if (data.len > KW_DTLS_DATA_MAX || dst_size < data.len + KW_DTLS_OVERHEAD_MAX)
+        return KW_ERR_INPUT;
+    status = write_data(dtls, data, &out);
     if (status != KW_OK)
-        return kw_dtls_fail_internal(dtls, status);
-    kw_outbox_close(dtls, &out);
-    /* RFC 9147, section 4.5.3: new keys before this one has sealed as much as it may. */
-    if (dtls->version == KW_DTLS_1_3 && keys->seq > keys->info->confidentiality_limit / 4 * 3)
-        kw_status_ignore(kw_dtls_update_keys(dtls, false, now)); /* else with the next one */
+        return status;
+    dtls->facts.datagrams_sent++;
+    *len_ret = out.len;
     return KW_OK;
 }
 

@@ -202,6 +202,48 @@ static void an_idle_association_is_small(void **state)
     pair_deinit(&pair);
 }
 
+/* RFC 8446, section 5.1: 2^14 bytes. The caller's buffers hold them, ours do not have to. */
+static void a_record_is_as_large_as_the_caller_can_hold(void **state)
+{
+    static uint8_t data[KW_DTLS_DATA_MAX + 1], datagram[KW_DTLS_DATA_MAX + KW_DTLS_OVERHEAD_MAX];
+    struct kw_bytes view = {data, KW_DTLS_DATA_MAX};
+    size_t len = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * 7);
+    for (int is_12 = 0; is_12 < 2; is_12++) {
+        struct kw_dtls_event event = {.type = KW_DTLS_EVENT_NONE};
+        struct pair pair;
+
+        assert_int_equal(
+            pair_init(&pair,
+                      &(struct pair_config){.seed = 11, .only_dtls12 = is_12, .use_cid = !is_12}),
+            KW_OK);
+        struct kw_dtls *from = pair.end[KW_DTLS_CLIENT].dtls, *to = pair.end[KW_DTLS_SERVER].dtls;
+
+        assert_int_equal(kw_dtls_protect(from, view, datagram, sizeof datagram, &len, pair.now),
+                         KW_ERR_STATE);
+        assert_true(pair_run(&pair, pair_confirmed, pair.now + KW_S(5)));
+        assert_int_equal(kw_dtls_protect(from, (struct kw_bytes){data, sizeof data}, datagram,
+                                         sizeof datagram + 1, &len, pair.now),
+                         KW_ERR_INPUT);
+        assert_int_equal(kw_dtls_protect(from, view, datagram, sizeof datagram - 1, &len, pair.now),
+                         KW_ERR_INPUT);
+        assert_int_equal(kw_dtls_protect(from, view, datagram, sizeof datagram, &len, pair.now),
+                         KW_OK);
+        assert_in_range(len, KW_DTLS_DATA_MAX + 1, sizeof datagram);
+        assert_null(from->outbox);
+        assert_int_equal(kw_dtls_receive(to, datagram, len, pair.now), KW_OK);
+        assert_true(kw_dtls_next_event(to, &event));
+        assert_int_equal(event.type, KW_DTLS_EVENT_DATA);
+        assert_int_equal(event.data.len, KW_DTLS_DATA_MAX);
+        assert_memory_equal(event.data.data, data, KW_DTLS_DATA_MAX);
+        exchange(&pair);
+        pair_deinit(&pair);
+    }
+}
+
 static bool contains(const void *mem, size_t size, const void *what, size_t len)
 {
     for (size_t i = 0; i + len <= size; i++) {
@@ -264,6 +306,7 @@ int main(void)
         cmocka_unit_test(a_record_with_another_connection_id),
         cmocka_unit_test(a_new_connection_id_is_used_at_once),
         cmocka_unit_test(an_idle_association_is_small),
+        cmocka_unit_test(a_record_is_as_large_as_the_caller_can_hold),
         cmocka_unit_test(secrets_are_wiped_when_it_closes),
         cmocka_unit_test(renegotiation_is_refused),
     };
