@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "dtls/handshake12.h"
 #include "dtls/hello.h"
+#include "dtls/hello_phase.h"
 
 #include <string.h>
 

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "dtls/client.h"
 #include "dtls/handshake12.h"
+#include "dtls/hello_phase.h"
 
 #include <string.h>
 

@@ -273,6 +273,10 @@ KW_MUST_USE enum kw_status kw_dtls_handle_message(struct kw_dtls *dtls,
 KW_MUST_USE enum kw_status kw_dtls_handle_fragment(struct kw_dtls *dtls,
                                                    const struct kw_fragment *fragment,
                                                    uint64_t epoch, enum kw_verdict *verdict);
+/* The two halves of that, for a fragment of which is known that it may come now. */
+enum kw_verdict kw_dtls_add_fragment(struct kw_dtls *dtls, const struct kw_fragment *fragment,
+                                     uint64_t epoch);
+KW_MUST_USE enum kw_status kw_dtls_handle_complete_messages(struct kw_dtls *dtls);
 
 /* Begins a new flight: what was sent before is answered. */
 void kw_dtls_flight_begin(struct kw_dtls *dtls);
@@ -289,22 +293,6 @@ void kw_dtls_flight_send(struct kw_dtls *dtls);
 void kw_dtls_flight_resend(struct kw_dtls *dtls);
 /* Nothing waits for an answer any more. */
 void kw_dtls_flight_done(struct kw_dtls *dtls);
-/* A record of the handshake epoch arrived: its sender has the keys, so our hello was the one. */
-void kw_dtls_authenticated(struct kw_dtls *dtls);
-/* A better hello may come: back to the beginning, with what was received so far forgotten. */
-void kw_dtls_hello_forget(struct kw_dtls *dtls);
-/* This hello is the one, until its handshake authenticates or another one replaces it. */
-KW_MUST_USE enum kw_status kw_dtls_hello_accept(struct kw_dtls *dtls,
-                                                const struct kw_message *message);
-enum kw_hello_place {
-    KW_HELLO_KNOWN,     /* it was accepted before */
-    KW_HELLO_RIVAL,     /* another one, for which it is too early */
-    KW_HELLO_SUCCESSOR, /* another one, which takes over */
-};
-KW_MUST_USE enum kw_status kw_dtls_hello_compare(struct kw_dtls *dtls,
-                                                 const struct kw_message *message,
-                                                 enum kw_hello_place *ret);
-
 /* Asks for room in the outbox for one record that leaves as it is; false: there is none now. */
 KW_MUST_USE bool kw_outbox_open(struct kw_dtls *dtls, size_t size, struct kw_writer *ret);
 void kw_outbox_close(struct kw_dtls *dtls, const struct kw_writer *record);

@@ -9,6 +9,7 @@
 #include "dtls/handshake12.h"
 
 #include "base/assert.h"
+#include "dtls/hello_phase.h"
 
 #include <string.h>
 

@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "dtls/cookie.h"
+#include "dtls/hello_phase.h"
 
 #include <string.h>
 

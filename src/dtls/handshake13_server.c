@@ -15,6 +15,7 @@
 #include "dtls/cookie.h"
 #include "dtls/handshake12.h"
 #include "dtls/hello.h"
+#include "dtls/hello_phase.h"
 
 #include <string.h>
 
