@@ -17,6 +17,14 @@ struct kw_kx *kw_client_find_kx(const struct kw_dtls *dtls, uint16_t group, bool
 KW_MUST_USE enum kw_status kw_client_write_hello_again(struct kw_dtls *dtls, uint16_t group,
                                                        struct kw_bytes cookie,
                                                        struct kw_bytes cookie12);
+/*
+ * What a server of either version says in answer to use_srtp and ALPN, against what we offered; the
+ * facts say what was agreed. `others` has the bits of what its message may contain besides. The
+ * alert that the server deserves, or KW_ALERT_NONE.
+ */
+KW_MUST_USE enum kw_alert kw_client_agree(struct kw_dtls *dtls, const struct kw_extensions *ext,
+                                          uint32_t others);
+
 /* The retry (of either version) that the second hello answers. */
 KW_MUST_USE bool kw_client_knows_retry(const struct kw_dtls *dtls,
                                        const struct kw_message *message);

@@ -121,6 +121,55 @@ static enum kw_status handle_retry(struct kw_dtls *dtls, const struct kw_message
     return status;
 }
 
+/* --- what was agreed --- */
+
+static enum kw_alert agree_on_srtp(struct kw_dtls *dtls, struct kw_bytes body)
+{
+    struct kw_bytes list, mki;
+
+    if (!kw_use_srtp_parse(body, &list, &mki))
+        return KW_ALERT_DECODE_ERROR;
+    /* RFC 5764, section 4.1.1: exactly one of ours; we offered no MKI. */
+    if (list.len != 2 || mki.len != 0 || kw_list16_choose(list, dtls->terms.profiles) == 0)
+        return KW_ALERT_ILLEGAL_PARAMETER;
+    dtls->facts.srtp_profile = (enum kw_srtp_profile)kw_list16_choose(list, dtls->terms.profiles);
+    return KW_ALERT_NONE;
+}
+
+static enum kw_alert agree_on_alpn(struct kw_dtls *dtls, struct kw_bytes body)
+{
+    const struct kw_bytes name = {dtls->alpn, dtls->alpn_len};
+    size_t count;
+    bool has;
+
+    if (!kw_alpn_parse(body, name, &count, &has))
+        return KW_ALERT_DECODE_ERROR;
+    if (count != 1 || !has)
+        return KW_ALERT_ILLEGAL_PARAMETER;
+    dtls->facts.alpn = true;
+    return KW_ALERT_NONE;
+}
+
+enum kw_alert kw_client_agree(struct kw_dtls *dtls, const struct kw_extensions *ext,
+                              uint32_t others)
+{
+    uint32_t allowed = others;
+    enum kw_alert alert = KW_ALERT_NONE;
+
+    allowed |= dtls->terms.profiles[0] != 0 ? 1U << KW_AT_USE_SRTP : 0;
+    allowed |= dtls->alpn_len != 0 ? 1U << KW_AT_ALPN : 0;
+    /* A hello that was refused may have said something else. */
+    dtls->facts.srtp_profile = KW_SRTP_NONE;
+    dtls->facts.alpn = false;
+    if (ext->has_unknown || (ext->seen & ~allowed) != 0)
+        return KW_ALERT_UNSUPPORTED_EXTENSION;
+    if (kw_extension_seen(ext, KW_AT_USE_SRTP))
+        alert = agree_on_srtp(dtls, ext->body[KW_AT_USE_SRTP]);
+    if (alert == KW_ALERT_NONE && kw_extension_seen(ext, KW_AT_ALPN))
+        alert = agree_on_alpn(dtls, ext->body[KW_AT_ALPN]);
+    return alert;
+}
+
 /* --- ServerHello --- */
 
 /* The alert that a ServerHello or a retry of 1.3 deserves for what both have in common. */

@@ -48,19 +48,13 @@ enum kw_status kw_client12_handle_verify_request(struct kw_dtls *dtls,
 
 static enum kw_alert check_extensions(struct kw_dtls *dtls, const struct kw_extensions *ext)
 {
-    uint32_t offered = 1U << KW_AT_EXTENDED_MASTER_SECRET | 1U << KW_AT_RENEGOTIATION_INFO |
-                       1U << KW_AT_POINT_FORMATS;
-    struct kw_bytes list, mki;
-    size_t count;
-    bool has;
+    enum kw_alert alert =
+        kw_client_agree(dtls, ext,
+                        1U << KW_AT_EXTENDED_MASTER_SECRET | 1U << KW_AT_RENEGOTIATION_INFO |
+                            1U << KW_AT_POINT_FORMATS);
 
-    offered |= dtls->terms.profiles[0] != 0 ? 1U << KW_AT_USE_SRTP : 0;
-    offered |= dtls->alpn_len != 0 ? 1U << KW_AT_ALPN : 0;
-    /* A hello that was refused may have said something else. */
-    dtls->facts.srtp_profile = KW_SRTP_NONE;
-    dtls->facts.alpn = false;
-    if (ext->has_unknown || (ext->seen & ~offered) != 0)
-        return KW_ALERT_UNSUPPORTED_EXTENSION;
+    if (alert != KW_ALERT_NONE)
+        return alert;
     if (!kw_extension_seen(ext, KW_AT_EXTENDED_MASTER_SECRET))
         return KW_ALERT_HANDSHAKE_FAILURE;
     if (ext->body[KW_AT_EXTENDED_MASTER_SECRET].len != 0)
@@ -69,34 +63,7 @@ static enum kw_alert check_extensions(struct kw_dtls *dtls, const struct kw_exte
         (ext->body[KW_AT_RENEGOTIATION_INFO].len != 1 ||
          ext->body[KW_AT_RENEGOTIATION_INFO].data[0] != 0))
         return KW_ALERT_HANDSHAKE_FAILURE;
-    if (kw_extension_seen(ext, KW_AT_USE_SRTP)) {
-        if (!kw_use_srtp_parse(ext->body[KW_AT_USE_SRTP], &list, &mki))
-            return KW_ALERT_DECODE_ERROR;
-        if (list.len != 2 || mki.len != 0 || kw_list16_choose(list, dtls->terms.profiles) == 0)
-            return KW_ALERT_ILLEGAL_PARAMETER;
-        dtls->facts.srtp_profile =
-            (enum kw_srtp_profile)kw_list16_choose(list, dtls->terms.profiles);
-    }
-    if (kw_extension_seen(ext, KW_AT_ALPN)) {
-        if (!kw_alpn_parse(ext->body[KW_AT_ALPN], (struct kw_bytes){dtls->alpn, dtls->alpn_len},
-                           &count, &has))
-            return KW_ALERT_DECODE_ERROR;
-        if (count != 1 || !has)
-            return KW_ALERT_ILLEGAL_PARAMETER;
-        dtls->facts.alpn = true;
-    }
     return KW_ALERT_NONE;
-}
-
-static bool suite_is_ours(const struct kw_dtls *dtls, uint16_t suite)
-{
-    const struct kw_suite_info *info = kw_suite_info((enum kw_suite)suite);
-
-    for (const uint16_t *ours = dtls->terms.suites; *ours != 0; ours++) {
-        if (*ours == suite)
-            return info->version == KW_DTLS_1_2;
-    }
-    return false;
 }
 
 static enum kw_alert check_hello(struct kw_dtls *dtls, const struct kw_server_hello *hello,
@@ -112,7 +79,7 @@ static enum kw_alert check_hello(struct kw_dtls *dtls, const struct kw_server_he
         return KW_ALERT_ILLEGAL_PARAMETER;
     if ((dtls->hs->was_retried && seq != 0) || hello->is_retry)
         return KW_ALERT_ILLEGAL_PARAMETER;
-    if (!suite_is_ours(dtls, hello->suite) || hello->compression != 0)
+    if (!kw_client_has_suite(dtls, hello->suite, KW_DTLS_1_2) || hello->compression != 0)
         return KW_ALERT_ILLEGAL_PARAMETER;
     return check_extensions(dtls, &hello->ext);
 }
@@ -158,16 +125,6 @@ enum kw_status kw_client12_handle_hello(struct kw_dtls *dtls, const struct kw_me
 
 /* --- ServerKeyExchange and what follows --- */
 
-static bool group_is_ours(const struct kw_dtls *dtls, uint16_t group)
-{
-    for (const uint16_t *ours = dtls->terms.groups; *ours != 0; ours++) {
-        if (*ours == group)
-            return group != KW_GROUP_X25519MLKEM768 &&
-                   dtls->crypto->ops->has_group(dtls->crypto, (enum kw_group)group);
-    }
-    return false;
-}
-
 static bool is_rsa(uint16_t scheme)
 {
     return scheme == KW_SIG_RSA_PKCS1_SHA256 || scheme == KW_SIG_RSA_PSS_RSAE_SHA256;
@@ -195,8 +152,9 @@ static enum kw_alert parse_server_key(const struct kw_dtls *dtls, struct kw_byte
     key->signature = kw_read_vector(&in, 2);
     if (!kw_reader_done(&in))
         return KW_ALERT_DECODE_ERROR;
-    if (key->curve_type != CURVE_NAMED || !group_is_ours(dtls, key->group) ||
-        !kw_common12_scheme_fits(dtls, key->scheme) || is_rsa(key->scheme) != dtls->suite->rsa)
+    if (key->curve_type != CURVE_NAMED || key->group == KW_GROUP_X25519MLKEM768 ||
+        !kw_client_has_group(dtls, key->group) || !kw_common12_scheme_fits(dtls, key->scheme) ||
+        is_rsa(key->scheme) != dtls->suite->rsa)
         return KW_ALERT_ILLEGAL_PARAMETER;
     return KW_ALERT_NONE;
 }

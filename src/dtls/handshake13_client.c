@@ -1,43 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A client between ServerHello and Certificate: EncryptedExtensions, CertificateRequest. */
-#include "dtls/engine.h"
+#include "dtls/client.h"
 
 #include "base/assert.h"
-#include "dtls/extensions.h"
-
-static enum kw_alert check_extensions(struct kw_dtls *dtls, const struct kw_extensions *ext)
-{
-    uint32_t offered = 1U << KW_AT_SUPPORTED_GROUPS;
-    struct kw_bytes list, mki;
-    size_t count;
-    bool has;
-
-    offered |= dtls->terms.profiles[0] != 0 ? 1U << KW_AT_USE_SRTP : 0;
-    offered |= dtls->alpn_len != 0 ? 1U << KW_AT_ALPN : 0;
-    /* A hello that was refused may have said something else. */
-    dtls->facts.srtp_profile = KW_SRTP_NONE;
-    dtls->facts.alpn = false;
-    if (ext->has_unknown || (ext->seen & ~offered) != 0)
-        return KW_ALERT_UNSUPPORTED_EXTENSION;
-    if (kw_extension_seen(ext, KW_AT_USE_SRTP)) {
-        if (!kw_use_srtp_parse(ext->body[KW_AT_USE_SRTP], &list, &mki))
-            return KW_ALERT_DECODE_ERROR;
-        /* RFC 5764, section 4.1.1: exactly one of ours; we offered no MKI. */
-        if (list.len != 2 || mki.len != 0 || kw_list16_choose(list, dtls->terms.profiles) == 0)
-            return KW_ALERT_ILLEGAL_PARAMETER;
-        dtls->facts.srtp_profile =
-            (enum kw_srtp_profile)kw_list16_choose(list, dtls->terms.profiles);
-    }
-    if (kw_extension_seen(ext, KW_AT_ALPN)) {
-        if (!kw_alpn_parse(ext->body[KW_AT_ALPN], (struct kw_bytes){dtls->alpn, dtls->alpn_len},
-                           &count, &has))
-            return KW_ALERT_DECODE_ERROR;
-        if (count != 1 || !has)
-            return KW_ALERT_ILLEGAL_PARAMETER;
-        dtls->facts.alpn = true;
-    }
-    return KW_ALERT_NONE;
-}
 
 static enum kw_status handle_extensions(struct kw_dtls *dtls, const struct kw_message *message)
 {
@@ -49,7 +14,7 @@ static enum kw_status handle_extensions(struct kw_dtls *dtls, const struct kw_me
     if (kw_reader_done(&in))
         alert = kw_extensions_parse(block, &ext);
     if (alert == KW_ALERT_NONE)
-        alert = check_extensions(dtls, &ext);
+        alert = kw_client_agree(dtls, &ext, 1U << KW_AT_SUPPORTED_GROUPS);
     if (alert != KW_ALERT_NONE)
         return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, alert);
     dtls->state = KW_STATE_WAIT_REQUEST;
