@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A private mapping with an inaccessible page on each side. Its first page is the arena's own
- * bookkeeping, the rest a heap under a mutex.
+ * A private mapping with an inaccessible page or more on each side. Its first accessible page is
+ * the arena's own bookkeeping, the rest a heap under a mutex.
+ *
+ * The accessible part begins where a huge page can begin, and asks for such pages: ten thousand
+ * sessions lie on a hundred thousand small pages, and then most packets would begin with a walk
+ * through the page tables.
  */
 #include "sys/arena.h"
 
@@ -17,11 +21,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+enum { HUGE_PAGE = 2 << 20 };
+
 struct kw_arena {
     pthread_mutex_t mutex;
-    uint8_t *mapping; /* with guard pages */
+    uint8_t *mapping; /* with its guards */
     size_t mapping_size;
-    size_t page;
+    size_t inner_size; /* of what is accessible, from this structure on */
     struct kw_sys_heap heap;
 };
 
@@ -69,43 +75,56 @@ static enum kw_status lock_memory(uint8_t *memory, size_t size, bool required,
     return KW_OK;
 }
 
+/* Makes the inner part accessible, kept out of dumps, and huge where the kernel is willing. */
+static bool open_inner(uint8_t *inner, size_t inner_size)
+{
+    if (mprotect(inner, inner_size, PROT_READ | PROT_WRITE) != 0 ||
+        madvise(inner, inner_size, MADV_DONTDUMP) != 0)
+        return false;
+    if (inner_size >= HUGE_PAGE)
+        (void)madvise(inner, inner_size, MADV_HUGEPAGE); /* a wish: kernels without it exist */
+    return true;
+}
+
 enum kw_status kw_arena_open(size_t size, bool require_lock, struct kw_arena **ret,
                              struct kw_arena_report *report)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), inner, total;
-    uint8_t *mapping;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), align, inner_size, total;
+    uint8_t *mapping, *inner;
     struct kw_arena *arena;
     enum kw_status status = KW_ERR_SYSTEM;
 
     *report = (struct kw_arena_report){0};
     if (size == 0 || size > SIZE_MAX / 2)
         return KW_ERR_INPUT;
-    /* One page for the bookkeeping, two guards. */
-    inner = page + (size + page - 1) / page * page;
-    total = inner + 2 * page;
+    /* One page for the bookkeeping, two guards, and what is lost by beginning at a huge page. */
+    inner_size = page + (size + page - 1) / page * page;
+    align = inner_size >= HUGE_PAGE ? HUGE_PAGE : page;
+    total = inner_size + 2 * page + (align - page);
     mapping = mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapping == MAP_FAILED) {
         (void)snprintf(report->text, sizeof report->text, "cannot map %zu KiB of key memory: %s",
-                       inner / 1024, strerror(errno));
+                       inner_size / 1024, strerror(errno));
         return KW_ERR_SYSTEM;
     }
-    if (mprotect(mapping + page, inner, PROT_READ | PROT_WRITE) != 0 ||
-        madvise(mapping + page, inner, MADV_DONTDUMP) != 0) {
+    inner = mapping + page;
+    inner += (align - (uintptr_t)inner % align) % align;
+    if (!open_inner(inner, inner_size)) {
         (void)snprintf(report->text, sizeof report->text, "cannot protect key memory: %s",
                        strerror(errno));
         goto fail;
     }
-    status = lock_memory(mapping + page, inner, require_lock, report);
+    status = lock_memory(inner, inner_size, require_lock, report);
     if (status != KW_OK)
         goto fail;
 
     _Static_assert(sizeof(struct kw_arena) <= 4096, "the bookkeeping fits the smallest page");
-    arena = (struct kw_arena *)(void *)(mapping + page);
+    arena = (struct kw_arena *)(void *)inner;
     arena->mapping = mapping;
     arena->mapping_size = total;
-    arena->page = page;
+    arena->inner_size = inner_size;
     KW_ASSERT(pthread_mutex_init(&arena->mutex, NULL) == 0);
-    kw_sys_heap_init(&arena->heap, mapping + 2 * page, inner - page);
+    kw_sys_heap_init(&arena->heap, inner + page, inner_size - page);
     *ret = arena;
     return KW_OK;
 fail:
@@ -116,15 +135,14 @@ fail:
 void kw_arena_close(struct kw_arena *arena)
 {
     uint8_t *mapping;
-    size_t size, page;
+    size_t size;
 
     if (arena == NULL)
         return;
     mapping = arena->mapping;
     size = arena->mapping_size;
-    page = arena->page;
     (void)pthread_mutex_destroy(&arena->mutex);
-    kw_wipe(mapping + page, size - 2 * page);
+    kw_wipe(arena, arena->inner_size);
     (void)munmap(mapping, size);
 }
 

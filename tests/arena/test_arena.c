@@ -231,33 +231,58 @@ static void misuse_ends_the_process(void **state)
     kw_arena_close(arena);
 }
 
-/* "lo" locked, "dd" left out of core dumps (proc(5), VmFlags). */
+/* The two-letter flags that the kernel keeps for the arena's memory (proc(5), VmFlags). */
+static void read_flags(struct kw_arena *arena, char *flags, int size)
+{
+    struct kw_arena_usage usage;
+    unsigned long long from, to;
+    bool inside = false, seen = false;
+    FILE *maps = fopen("/proc/self/smaps", "r");
+
+    assert_non_null(maps);
+    kw_arena_usage(arena, &usage);
+    while (!seen && fgets(flags, size, maps) != NULL) {
+        if (sscanf(flags, "%llx-%llx ", &from, &to) == 2)
+            inside = from <= (uintptr_t)usage.start && (uintptr_t)usage.start < to;
+        seen = inside && strncmp(flags, "VmFlags:", 8) == 0;
+    }
+    (void)fclose(maps);
+    assert_true(seen);
+}
+
+/* "lo" locked, "dd" left out of core dumps. */
 __attribute__((unused)) static void kernel_knows(void **state)
 {
     struct kw_arena_report report;
     struct kw_arena *arena;
-    struct kw_arena_usage usage;
-    unsigned long long from, to;
-    bool inside = false, flags_seen = false;
-    char line[512];
-    FILE *maps;
+    char flags[512];
 
     (void)state;
     assert_int_equal(kw_arena_open(1 << 16, false, &arena, &report), KW_OK);
+    read_flags(arena, flags, sizeof flags);
+    assert_non_null(strstr(flags, " dd"));
+    assert_int_equal(strstr(flags, " lo") != NULL, report.locked);
+    kw_arena_close(arena);
+}
+
+/* "hg": huge pages are wished for, and the memory begins where one can begin. */
+static void large_arenas_ask_for_huge_pages(void **state)
+{
+    enum { HUGE_PAGE = 2 << 20 };
+    struct kw_arena *arena = open_arena(HUGE_PAGE + 1), *small = open_arena(1 << 16);
+    struct kw_arena_usage usage;
+    char flags[512];
+
+    (void)state;
     kw_arena_usage(arena, &usage);
-    maps = fopen("/proc/self/smaps", "r");
-    assert_non_null(maps);
-    while (fgets(line, sizeof line, maps) != NULL) {
-        if (sscanf(line, "%llx-%llx ", &from, &to) == 2)
-            inside = from <= (uintptr_t)usage.start && (uintptr_t)usage.start < to;
-        if (inside && strncmp(line, "VmFlags:", 8) == 0) {
-            flags_seen = true;
-            assert_non_null(strstr(line, " dd"));
-            assert_int_equal(strstr(line, " lo") != NULL, report.locked);
-        }
+    assert_int_equal(((uintptr_t)usage.start - (uintptr_t)sysconf(_SC_PAGESIZE)) % HUGE_PAGE, 0);
+    read_flags(small, flags, sizeof flags);
+    assert_null(strstr(flags, " hg"));
+    if (access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0) {
+        read_flags(arena, flags, sizeof flags);
+        assert_non_null(strstr(flags, " hg"));
     }
-    (void)fclose(maps);
-    assert_true(flags_seen);
+    kw_arena_close(small);
     kw_arena_close(arena);
 }
 
@@ -336,6 +361,7 @@ int main(void)
         cmocka_unit_test(memory_is_wiped_when_it_goes_back),
         cmocka_unit_test(exhaustion_is_an_answer),
         cmocka_unit_test(guard_pages_fault),
+        cmocka_unit_test(large_arenas_ask_for_huge_pages),
         cmocka_unit_test(misuse_ends_the_process),
 #ifndef MLOCK_IS_IGNORED
         cmocka_unit_test(kernel_knows),
