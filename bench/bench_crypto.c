@@ -7,6 +7,7 @@
 #include <keywheel/openssl.h>
 
 #include "bench.h"
+#include "counted.h"
 
 #include "base/assert.h"
 #include "crypto/hkdf.h"
@@ -18,7 +19,6 @@
 #include <openssl/rand.h>
 #include <openssl/x509.h>
 
-#include <malloc.h>
 #include <string.h>
 
 static const char peer_name[] = "libcrypto, contexts made per operation";
@@ -259,33 +259,6 @@ static bool libcrypto_has_mlkem(void)
     return found != NULL;
 }
 
-static size_t held;
-
-static void *count_take(void *ctx, size_t size)
-{
-    void *mem = malloc(size);
-
-    (void)ctx;
-    held += malloc_usable_size(mem);
-    return mem;
-}
-
-static void *count_resize(void *ctx, void *mem, size_t size)
-{
-    (void)ctx;
-    held -= malloc_usable_size(mem);
-    mem = realloc(mem, size);
-    held += malloc_usable_size(mem);
-    return mem;
-}
-
-static void count_give(void *ctx, void *mem)
-{
-    (void)ctx;
-    held -= malloc_usable_size(mem);
-    free(mem);
-}
-
 /* Bytes of one more association among many: its part of the pools, and what it uses when idle. */
 static void memory(void)
 {
@@ -296,42 +269,42 @@ static void memory(void)
     struct kw_identity *own;
     struct kw_crypto *one;
     struct kw_kx *kx;
-    size_t len, pools, keys, start = held;
+    size_t len, pools, keys, start = counted_held();
     double identity_size;
 
     must(kw_openssl_new(&few, &one) == KW_OK);
-    pools = held - start;
+    pools = counted_held() - start;
     kw_openssl_free(one);
     more.associations += 100;
-    start = held;
+    start = counted_held();
     must(kw_openssl_new(&more, &one) == KW_OK);
-    pools = (held - start - pools) / 100;
+    pools = (counted_held() - start - pools) / 100;
 
-    start = held;
+    start = counted_held();
     for (int i = 0; i < 2; i++)
         must(one->ops->aead_new(one, KW_AES_128_GCM, key, i == 0, &aead) == KW_OK &&
              one->ops->mask_new(one, KW_AES_128_GCM, key, &mask) == KW_OK);
-    keys = held - start;
+    keys = counted_held() - start;
     must(one->ops->identity_new(one, 0, &own) == KW_OK);
-    start = held;
+    start = counted_held();
     must(one->ops->identity_new(one, 0, &own) == KW_OK);
-    identity_size = (double)(held - start);
+    identity_size = (double)(counted_held() - start);
     bench_line("crypto", "memory-idle-association-pools", (double)pools, "B", NULL, 0);
     bench_line("crypto", "memory-idle-association-keys", (double)keys, "B", NULL, 0);
     bench_line("crypto", "memory-identity", identity_size, "B", NULL, 0);
     bench_line("crypto", "memory-idle-association", (double)(pools + keys) + identity_size, "B",
                "target for a whole association", 12288);
-    start = held;
+    start = counted_held();
     must(one->ops->kx_offer(one, KW_GROUP_X25519MLKEM768, &kx, share, &len) == KW_OK);
-    bench_line("crypto", "memory-offer-X25519MLKEM768", (double)(held - start), "B", NULL, 0);
+    bench_line("crypto", "memory-offer-X25519MLKEM768", (double)(counted_held() - start), "B", NULL,
+               0);
 }
 
 int main(void)
 {
     struct kw_openssl_config config = {.associations = 4, .handshakes = 4};
-    struct kw_openssl_memory counted = {NULL, count_take, count_resize, count_give};
 
-    must(kw_openssl_use_memory(&counted) == KW_OK);
+    must(counted_install() == KW_OK);
     must(kw_openssl_new(&config, &crypto) == KW_OK);
     must(crypto->ops->identity_new(crypto, 0, &identity) == KW_OK);
     peer_identity = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
