@@ -14,7 +14,7 @@ extern "C" {
 #endif
 
 enum {
-    KW_FACT_VERSION = 1,
+    KW_FACT_VERSION = 2,      /* that is written; older ones are still read */
     KW_FACT_BYTES_MAX = 2048, /* largest canonical form; asserted for every type in a test */
     KW_FACT_TEXT_MAX = 64,
     KW_FACT_OFFERED_MAX = 16,
@@ -38,6 +38,7 @@ struct kw_session_id {
 
 struct kw_fact {
     enum kw_fact_type type;
+    uint8_t version; /* of its canonical form; 0: the newest */
     char tenant[KW_FACT_TEXT_MAX];
     struct kw_session_id session;
     uint32_t generation; /* 0 when it concerns the session as a whole */
@@ -83,6 +84,13 @@ struct kw_fact {
             uint64_t lost;
             uint64_t old_bytes; /* both directions, under the old key */
             uint64_t old_age_us;
+            /* Back ends that splice: by which clock the two streams were aligned; "none": not cut
+             */
+            char audio_cut[KW_FACT_TEXT_MAX];
+            int64_t audio_error_us; /* outgoing clock behind the sender's, after this cut */
+            uint64_t audio_wait_us; /* first packet of the new stream -> cut */
+            char video_cut[KW_FACT_TEXT_MAX];
+            uint64_t video_wait_us;
         } rotated;
         struct {
             char name[KW_FACT_TEXT_MAX];
@@ -95,6 +103,8 @@ struct kw_fact {
             uint16_t offered_suites[KW_FACT_OFFERED_MAX]; /* 0 ends */
             uint16_t offered_groups[KW_FACT_OFFERED_MAX];
             uint16_t offered_profiles[KW_FACT_OFFERED_MAX];
+            uint64_t count;   /* 1; in a summary: how many refusals like this it stands for */
+            uint64_t span_us; /* summary: the time that they took */
         } refused;
         struct {
             uint64_t beyond_us;

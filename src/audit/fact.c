@@ -145,6 +145,9 @@ static void write_field(struct kw_writer *out, const struct kw_field *field, con
     case KW_FIELD_U64:
         kw_write_u64(out, *(const uint64_t *)at);
         return;
+    case KW_FIELD_I64:
+        kw_write_u64(out, (uint64_t) * (const int64_t *)at);
+        return;
     case KW_FIELD_DTLS_VERSION:
     case KW_FIELD_SUITE:
     case KW_FIELD_GROUP:
@@ -184,6 +187,9 @@ static bool read_field(struct kw_reader *in, const struct kw_field *field, void 
     case KW_FIELD_U64:
         *(uint64_t *)at = kw_read_u64(in);
         return true;
+    case KW_FIELD_I64:
+        *(int64_t *)at = (int64_t)kw_read_u64(in);
+        return true;
     case KW_FIELD_DTLS_VERSION:
     case KW_FIELD_SUITE:
     case KW_FIELD_GROUP:
@@ -204,16 +210,17 @@ size_t kw_fact_write(const struct kw_fact *fact, uint8_t *dst, size_t dst_size)
 {
     const struct kw_fact_layout *layout = kw_fact_layout(fact->type);
     struct kw_writer out = kw_writer_of(dst, dst_size);
+    uint8_t version = fact->version != 0 ? fact->version : KW_FACT_VERSION;
 
-    KW_ASSERT(layout != NULL);
-    kw_write_u8(&out, KW_FACT_VERSION);
+    KW_ASSERT(layout != NULL && version <= KW_FACT_VERSION);
+    kw_write_u8(&out, version);
     kw_write_u8(&out, (uint8_t)fact->type);
     write_text(&out, fact->tenant);
     kw_write_bytes(&out, (struct kw_bytes){fact->session.bytes, sizeof fact->session.bytes});
     kw_write_u32(&out, fact->generation);
     kw_write_u64(&out, (uint64_t)fact->utc);
     kw_write_u64(&out, fact->monotonic);
-    for (size_t i = 0; i < layout->field_count; i++)
+    for (size_t i = 0; i < layout->field_count && layout->fields[i].since <= version; i++)
         write_field(&out, &layout->fields[i], (const uint8_t *)fact + layout->fields[i].offset);
     return kw_writer_view(&out).len;
 }
@@ -226,7 +233,8 @@ bool kw_fact_parse(struct kw_bytes canonical, struct kw_fact *ret)
     struct kw_fact fact;
 
     memset(&fact, 0, sizeof fact);
-    if (kw_read_u8(&in) != KW_FACT_VERSION)
+    fact.version = kw_read_u8(&in);
+    if (fact.version == 0 || fact.version > KW_FACT_VERSION)
         return false;
     layout = kw_fact_layout((enum kw_fact_type)kw_read_u8(&in));
     if (layout == NULL)
@@ -238,7 +246,7 @@ bool kw_fact_parse(struct kw_bytes canonical, struct kw_fact *ret)
     fact.generation = kw_read_u32(&in);
     fact.utc = (kw_utc_ms)kw_read_u64(&in);
     fact.monotonic = kw_read_u64(&in);
-    for (size_t i = 0; i < layout->field_count; i++) {
+    for (size_t i = 0; i < layout->field_count && layout->fields[i].since <= fact.version; i++) {
         if (!read_field(&in, &layout->fields[i], (uint8_t *)&fact + layout->fields[i].offset))
             return false;
     }

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A row per field, in canonical order. A change here changes what is hashed: a new field needs a
- * new KW_FACT_VERSION.
+ * A row per field, in canonical order. A change here changes what is hashed: a new field stands at
+ * the end, with the KW_FACT_VERSION that brought it.
  */
 #include "audit/fields.h"
 
 #include "base/assert.h"
 
-#define FIELD(member, field_kind, field_name)                                                      \
+#define FIELD_SINCE(version, member, field_kind, field_name)                                       \
     {                                                                                              \
-        .name = (field_name), .kind = (field_kind), .offset = offsetof(struct kw_fact, u.member)   \
+        .name = (field_name), .kind = (field_kind), .offset = offsetof(struct kw_fact, u.member),  \
+        .since = (version)                                                                         \
     }
+#define FIELD(member, field_kind, field_name) FIELD_SINCE(1, member, field_kind, field_name)
 
 static const struct kw_field opened[] = {
     FIELD(opened.policy, KW_FIELD_TEXT, "policy"),
@@ -54,6 +56,11 @@ static const struct kw_field rotated[] = {
     FIELD(rotated.lost, KW_FIELD_U64, "lost"),
     FIELD(rotated.old_bytes, KW_FIELD_U64, "old_bytes"),
     FIELD(rotated.old_age_us, KW_FIELD_U64, "old_age_us"),
+    FIELD_SINCE(2, rotated.audio_cut, KW_FIELD_TEXT, "audio_cut"),
+    FIELD_SINCE(2, rotated.audio_error_us, KW_FIELD_I64, "audio_error_us"),
+    FIELD_SINCE(2, rotated.audio_wait_us, KW_FIELD_U64, "audio_wait_us"),
+    FIELD_SINCE(2, rotated.video_cut, KW_FIELD_TEXT, "video_cut"),
+    FIELD_SINCE(2, rotated.video_wait_us, KW_FIELD_U64, "video_wait_us"),
 };
 
 static const struct kw_field exception[] = {
@@ -68,6 +75,8 @@ static const struct kw_field refused[] = {
     FIELD(refused.offered_suites, KW_FIELD_SUITES, "offered_suites"),
     FIELD(refused.offered_groups, KW_FIELD_GROUPS, "offered_groups"),
     FIELD(refused.offered_profiles, KW_FIELD_PROFILES, "offered_profiles"),
+    FIELD_SINCE(2, refused.count, KW_FIELD_U64, "count"),
+    FIELD_SINCE(2, refused.span_us, KW_FIELD_U64, "span_us"),
 };
 
 static const struct kw_field overdue[] = {

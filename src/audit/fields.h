@@ -14,6 +14,7 @@ enum kw_field_kind {
     KW_FIELD_BOOL,     /* u8: 0 or 1 */
     KW_FIELD_U32,
     KW_FIELD_U64,
+    KW_FIELD_I64,          /* two's complement */
     KW_FIELD_DTLS_VERSION, /* u16, as on the wire; so are the next four */
     KW_FIELD_SUITE,
     KW_FIELD_GROUP,
@@ -29,6 +30,7 @@ struct kw_field {
     const char *name;
     enum kw_field_kind kind;
     size_t offset; /* in struct kw_fact */
+    uint8_t since; /* version of the canonical form that has it */
 };
 
 struct kw_fact_layout {

@@ -54,6 +54,7 @@ static const char *code_name(enum kw_field_kind kind, unsigned value)
     case KW_FIELD_BOOL:
     case KW_FIELD_U32:
     case KW_FIELD_U64:
+    case KW_FIELD_I64:
     case KW_FIELD_FINGERPRINT:
         break;
     }
@@ -100,6 +101,9 @@ static void print_value(const struct kw_field *field, const void *at)
     case KW_FIELD_U64:
         printf("%" PRIu64, *(const uint64_t *)at);
         return;
+    case KW_FIELD_I64:
+        printf("%" PRId64, *(const int64_t *)at);
+        return;
     case KW_FIELD_DTLS_VERSION:
     case KW_FIELD_SUITE:
     case KW_FIELD_GROUP:
@@ -130,7 +134,7 @@ void kw_fact_print(const struct kw_fact *fact)
     if (fact->generation != 0)
         printf("  generation %" PRIu32, fact->generation);
     printf("\n");
-    for (size_t i = 0; i < layout->field_count; i++) {
+    for (size_t i = 0; i < layout->field_count && layout->fields[i].since <= fact->version; i++) {
         printf("    %-18s ", layout->fields[i].name);
         print_value(&layout->fields[i], (const uint8_t *)fact + layout->fields[i].offset);
         printf("\n");
@@ -163,6 +167,8 @@ static json_t *value_json(const struct kw_field *field, const void *at)
         return json_integer(*(const uint32_t *)at);
     case KW_FIELD_U64:
         return json_integer((json_int_t) * (const uint64_t *)at);
+    case KW_FIELD_I64:
+        return json_integer(*(const int64_t *)at);
     case KW_FIELD_DTLS_VERSION:
     case KW_FIELD_SUITE:
     case KW_FIELD_GROUP:
@@ -196,7 +202,7 @@ json_t *kw_fact_json(const struct kw_fact *fact, uint64_t position)
     json_object_set_new(object, "generation", json_integer(fact->generation));
     json_object_set_new(object, "utc", json_string(utc));
     json_object_set_new(object, "monotonic", json_integer((json_int_t)fact->monotonic));
-    for (size_t i = 0; i < layout->field_count; i++)
+    for (size_t i = 0; i < layout->field_count && layout->fields[i].since <= fact->version; i++)
         json_object_set_new(
             object, layout->fields[i].name,
             value_json(&layout->fields[i], (const uint8_t *)fact + layout->fields[i].offset));

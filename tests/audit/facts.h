@@ -58,6 +58,7 @@ static inline void fact_random_field(uint64_t *seed, const struct kw_field *fiel
         memcpy(at, &u32, sizeof u32);
         return;
     case KW_FIELD_U64:
+    case KW_FIELD_I64:
         memcpy(at, &u64, sizeof u64);
         return;
     case KW_FIELD_DTLS_VERSION:
@@ -90,6 +91,7 @@ static inline void fact_random_fill(uint64_t seed, enum kw_fact_type type, bool 
 
     memset(ret, 0, sizeof *ret);
     ret->type = type;
+    ret->version = KW_FACT_VERSION;
     fact_random_text(&seed, ret->tenant, longest);
     for (size_t i = 0; i < sizeof ret->session.bytes; i++)
         ret->session.bytes[i] = (uint8_t)fact_random(&seed);
