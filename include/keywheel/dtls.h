@@ -116,10 +116,11 @@ KW_API kw_ns kw_dtls_deadline(const struct kw_dtls *dtls);
 KW_API KW_MUST_USE enum kw_status kw_dtls_tick(struct kw_dtls *dtls, kw_ns now);
 
 /*
- * Tells whether this datagram's first record can be of this association, without moving any state:
- * a unified-header record that authenticates (checked in scratch, so not above
- * KW_DTLS_DATAGRAM_MAX), or, while its handshake runs, a plaintext handshake record that continues
- * it. For two associations on one 5-tuple.
+ * Tells whether this datagram's first record can be of this association: a unified-header record
+ * that authenticates (checked in scratch, so not above KW_DTLS_DATAGRAM_MAX), or, while its
+ * handshake runs, a plaintext handshake record that continues it. Moves no state; a record that
+ * does not authenticate counts towards the limit of its key, and beyond that limit the answer is
+ * true, so that kw_dtls_receive() ends the association. For two associations on one 5-tuple.
  */
 KW_API bool kw_dtls_owns(struct kw_dtls *dtls, const uint8_t *datagram, size_t len);
 

@@ -450,8 +450,9 @@ bool kw_dtls_owns(struct kw_dtls *dtls, const uint8_t *datagram, size_t len)
     if (keys == NULL || (record.is_unified && !cid_fits(dtls, &record)) ||
         record.body.len > sizeof scratch)
         return false;
+    /* Keys that have failed too often end their association, with whatever comes next. */
     owns = kw_record_unprotect(keys, &record, scratch, true, &opened, &verdict) == KW_OK &&
-           verdict == KW_ACCEPT;
+           (verdict == KW_ACCEPT || verdict == KW_DROP_EXPIRED);
     kw_wipe(scratch, record.body.len);
     return owns;
 }

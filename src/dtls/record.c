@@ -314,7 +314,9 @@ enum kw_status kw_record_unprotect(struct kw_record_keys *keys, const struct kw_
                                 : open12(keys, record, body, &opened, verdict);
     if (status != KW_OK)
         return status;
-    if (*verdict == KW_DROP_FORGED && !is_trial)
+    /* RFC 9147, section 4.5.3: "MUST count the number of received packets that fail
+     * authentication with each key"; a trial tells a forger as much. */
+    if (*verdict == KW_DROP_FORGED)
         keys->failed++;
     if (*verdict != KW_ACCEPT)
         return KW_OK;

@@ -96,7 +96,7 @@ struct kw_opened {
 /*
  * Authenticates and decrypts into body, which holds record->body.len bytes and may be the record's
  * own memory. The window and the numbers move only on KW_ACCEPT, and not at all when
- * is_trial. A status other than KW_OK is our provider's.
+ * is_trial; what fails is counted always. A status other than KW_OK is our provider's.
  */
 KW_MUST_USE enum kw_status kw_record_unprotect(struct kw_record_keys *keys,
                                                const struct kw_record *record, uint8_t *body,

@@ -325,6 +325,26 @@ static void too_many_forgeries_end_the_association(void **state)
     pair_deinit(&pair);
 }
 
+/* A trial for two associations on one path tells a forger as much as a record that is received. */
+static void a_forgery_that_is_only_tried_is_counted(void **state)
+{
+    const uint8_t forged[40] = {0x2f, 0, 9, 0, 35};
+    uint8_t copy[sizeof forged];
+    struct pair pair;
+
+    (void)state;
+    pair_connect(&pair, &(struct pair_config){.seed = 5});
+    assert_false(kw_dtls_owns(pair.end[0].dtls, forged, sizeof forged));
+    assert_int_equal(pair.end[0].dtls->read[2].failed, 1);
+    pair.end[0].dtls->read[2].failed = kw_aead_info(KW_AES_128_GCM)->integrity_limit;
+    assert_true(kw_dtls_owns(pair.end[0].dtls, forged, sizeof forged));
+    memcpy(copy, forged, sizeof copy);
+    assert_int_equal(kw_dtls_receive(pair.end[0].dtls, copy, sizeof copy, pair.now), KW_OK);
+    pair_flush(&pair);
+    assert_true(pair.end[0].closed);
+    pair_deinit(&pair);
+}
+
 /* --- nonces of 1.2 --- */
 
 static struct {
@@ -505,6 +525,7 @@ int main(void)
         cmocka_unit_test(a_key_seals_no_more_than_it_may),
         cmocka_unit_test(new_keys_come_before_the_limit),
         cmocka_unit_test(too_many_forgeries_end_the_association),
+        cmocka_unit_test(a_forgery_that_is_only_tried_is_counted),
         cmocka_unit_test(nonces_of_12_never_repeat),
         cmocka_unit_test(the_window_moves_only_for_what_authenticated),
         cmocka_unit_test(a_replay_is_dropped_wherever_it_comes),
