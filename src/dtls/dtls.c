@@ -21,29 +21,6 @@ _Static_assert(KW_RECORD_PLAIN_HEADER + KW_RECORD_NONCE12 + KW_TAG_LEN <= KW_DTL
 
 /* --- life --- */
 
-/* A set of handshake buffers also gets an outbox: a handshake needs both at most. */
-size_t kw_dtls_buffers_size(size_t handshake_count)
-{
-    size_t head =
-        (sizeof(struct kw_dtls_buffers) + KW_POOL_ALIGN - 1) / KW_POOL_ALIGN * KW_POOL_ALIGN;
-    size_t handshakes = kw_pool_size(sizeof(struct kw_handshake), handshake_count);
-    size_t outboxes = kw_pool_size(sizeof(struct kw_outbox), handshake_count);
-
-    return head + handshakes + outboxes;
-}
-
-struct kw_dtls_buffers *kw_dtls_buffers_init(void *mem, size_t handshake_count)
-{
-    struct kw_dtls_buffers *buffers = mem;
-    size_t head = (sizeof *buffers + KW_POOL_ALIGN - 1) / KW_POOL_ALIGN * KW_POOL_ALIGN;
-    uint8_t *at = (uint8_t *)mem + head;
-
-    kw_pool_init(&buffers->handshakes, at, sizeof(struct kw_handshake), handshake_count);
-    at += kw_pool_size(sizeof(struct kw_handshake), handshake_count);
-    kw_pool_init(&buffers->outboxes, at, sizeof(struct kw_outbox), handshake_count);
-    return buffers;
-}
-
 size_t kw_dtls_size(void)
 {
     return sizeof(struct kw_dtls);

@@ -77,6 +77,10 @@ struct kw_dtls_terms {
 
 /* Everything that only a running handshake needs. */
 struct kw_handshake {
+    /* Of a server that has a hello in part: its neighbours in the row of half hellos. */
+    struct kw_dtls *lent_to; /* NULL: not in that row */
+    struct kw_handshake *older, *newer;
+
     struct kw_reassembly in;
     struct kw_flight out;
     struct kw_digest *transcript;
@@ -130,6 +134,7 @@ struct kw_outbox {
 struct kw_dtls_buffers {
     struct kw_pool handshakes;
     struct kw_pool outboxes;
+    struct kw_handshake *oldest_half, *newest_half;
 };
 
 /* Why this association will end, unless something better than its unauthenticated cause comes. */
@@ -262,11 +267,19 @@ void kw_dtls_handle_alert(struct kw_dtls *dtls, uint64_t epoch, struct kw_bytes 
 void kw_dtls_undoom(struct kw_dtls *dtls);
 void kw_dtls_drop_secrets(struct kw_dtls *dtls);
 
-/* --- the handshake's common parts (handshake.c) --- */
+/* --- the pool (buffers.c) --- */
 
+/* False: all are in use, and none is lent to a half hello of somebody else. */
 KW_MUST_USE bool kw_dtls_take_buffers(struct kw_dtls *dtls);
+/* The hello is whole and answered: they are no loan any more. */
+void kw_dtls_keep_buffers(struct kw_dtls *dtls);
 void kw_dtls_give_buffers(struct kw_dtls *dtls);
 void kw_dtls_give_buffers_if_idle(struct kw_dtls *dtls);
+/* One more block of the size of struct kw_handshake, or NULL. */
+KW_MUST_USE void *kw_dtls_take_block(struct kw_dtls *dtls);
+
+/* --- the handshake's common parts (handshake.c) --- */
+
 KW_MUST_USE enum kw_status kw_dtls_handle_message(struct kw_dtls *dtls,
                                                   const struct kw_message *message);
 /* Books one fragment and handles the messages that it completes. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What both versions and both roles share: buffers, the transcript, flights, and the way of a
- * fragment to its handler.
+ * What both versions and both roles share: the transcript, flights, and the way of a fragment to
+ * its handler.
  */
 #include "dtls/engine.h"
 
@@ -10,17 +10,6 @@
 #include "dtls/hello_phase.h"
 
 #include <string.h>
-
-bool kw_dtls_take_buffers(struct kw_dtls *dtls)
-{
-    if (dtls->hs != NULL)
-        return true;
-    dtls->hs = kw_pool_take(&dtls->shared->buffers->handshakes);
-    if (dtls->hs == NULL)
-        return false;
-    kw_reassembly_init(&dtls->hs->in, dtls->next_receive_seq);
-    return true;
-}
 
 void kw_dtls_free_kx(struct kw_dtls *dtls)
 {
@@ -36,28 +25,6 @@ void kw_dtls_transcript_free(struct kw_dtls *dtls)
     if (dtls->hs->transcript != NULL)
         dtls->crypto->ops->digest_free(dtls->hs->transcript);
     dtls->hs->transcript = NULL;
-}
-
-void kw_dtls_give_buffers(struct kw_dtls *dtls)
-{
-    if (dtls->hs == NULL)
-        return;
-    if (dtls->state == KW_STATE_CONNECTED)
-        dtls->next_receive_seq = dtls->hs->in.next_seq;
-    kw_dtls_free_kx(dtls);
-    kw_dtls_transcript_free(dtls);
-    kw_pool_give(&dtls->shared->buffers->handshakes, dtls->hs->raw);
-    kw_pool_give(&dtls->shared->buffers->handshakes, dtls->hs);
-    dtls->hs = NULL;
-    dtls->hello_until = dtls->retransmit_at = KW_NEVER;
-}
-
-void kw_dtls_give_buffers_if_idle(struct kw_dtls *dtls)
-{
-    if (dtls->hs == NULL || dtls->state != KW_STATE_CONNECTED)
-        return;
-    if (dtls->hs->out.count == 0 && !kw_reassembly_has_open(&dtls->hs->in))
-        kw_dtls_give_buffers(dtls);
 }
 
 /* --- transcript --- */
@@ -261,6 +228,8 @@ enum kw_status kw_dtls_handle_complete_messages(struct kw_dtls *dtls)
         if (dtls->hs != NULL && !dtls->hs->was_forgotten)
             kw_reassembly_pop(&dtls->hs->in);
     }
+    if (dtls->hs != NULL && !kw_reassembly_has_open(&dtls->hs->in))
+        dtls->hello_until = KW_NEVER;
     if (status == KW_OK)
         kw_dtls_give_buffers_if_idle(dtls);
     return status;
@@ -288,7 +257,8 @@ enum kw_verdict kw_dtls_add_fragment(struct kw_dtls *dtls, const struct kw_fragm
     /* What follows does not make it younger: a stranger could go on adding bytes. */
     if (is_first)
         dtls->hs->fragment_at = dtls->now;
-    if (dtls->state == KW_STATE_WAIT_CLIENT_HELLO || dtls->state == KW_STATE_CONNECTED)
+    if ((dtls->state == KW_STATE_WAIT_CLIENT_HELLO || dtls->state == KW_STATE_CONNECTED) &&
+        dtls->hello_until == KW_NEVER)
         dtls->hello_until = dtls->now + KW_DTLS_PARTIAL_PATIENCE;
     return KW_ACCEPT;
 }

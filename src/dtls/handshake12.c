@@ -22,7 +22,7 @@ const uint8_t kw_downgrade_sentinel[8] = {0x44, 0x4f, 0x57, 0x4e, 0x47, 0x52, 0x
 bool kw_common12_start(struct kw_dtls *dtls)
 {
     if (dtls->hs->raw == NULL)
-        dtls->hs->raw = kw_pool_take(&dtls->shared->buffers->handshakes);
+        dtls->hs->raw = kw_dtls_take_block(dtls);
     dtls->hs->raw_len = 0;
     return dtls->hs->raw != NULL;
 }

@@ -48,6 +48,7 @@ enum kw_status kw_dtls_hello_accept(struct kw_dtls *dtls, const struct kw_messag
     dtls->hs->hello_seq = message->seq;
     dtls->hs->hello_len = (uint32_t)message->body.len;
     dtls->hello_until = KW_NEVER;
+    kw_dtls_keep_buffers(dtls);
     kw_dtls_undoom(dtls);
     return KW_OK;
 }

@@ -7,6 +7,7 @@
 #include "base/writer.h"
 #include "dtls/hello.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /*
@@ -159,6 +160,111 @@ static void a_false_hello_does_not_stay_for_ever(void **state)
     pair_deinit(&pair);
 }
 
+/* --- half hellos hold blocks of the pool that all associations share --- */
+
+/* The first bytes of a hello, whose rest never comes. */
+static void deliver_half_hello(struct kw_dtls *dtls, uint32_t offset, kw_ns now)
+{
+    static const uint8_t bytes[100] = {0xfe, 0xfd};
+    uint8_t fragment[128], datagram[160];
+    struct kw_writer out = kw_writer_of(datagram, sizeof datagram);
+    size_t len =
+        craft_fragment(fragment, sizeof fragment, KW_HS_CLIENT_HELLO, 900, 0, offset, bytes, 100);
+
+    kw_record_write_plain(KW_CONTENT_HANDSHAKE, KW_DTLS_1_2, 0, (struct kw_bytes){NULL, 0},
+                          (struct kw_bytes){fragment, len}, &out);
+    assert_int_equal(kw_dtls_receive(dtls, datagram, out.len, now), KW_OK);
+}
+
+enum { STRANGERS = 5, BLOCKS = 2 };
+
+static void half_hellos_do_not_empty_the_pool(void **state)
+{
+    for (int is_12 = 0; is_12 < 2; is_12++) {
+        struct kw_dtls *strangers[STRANGERS];
+        void *mem[STRANGERS];
+        struct pair pair;
+        struct kw_pool *pool;
+
+        (void)state;
+        assert_int_equal(pair_init(&pair, &(struct pair_config){.seed = 31,
+                                                                .link = {.delay = KW_MS(20)},
+                                                                .only_dtls12 = is_12,
+                                                                .mtu = KW_DTLS_MTU_MIN,
+                                                                .handshake_count = BLOCKS}),
+                         KW_OK);
+        pool = &pair.end[KW_DTLS_SERVER].shared.buffers->handshakes;
+        for (size_t i = 0; i < STRANGERS; i++) {
+            mem[i] = aligned_alloc(64, (kw_dtls_size() + 63) / 64 * 64);
+            assert_non_null(mem[i]);
+            assert_int_equal(kw_dtls_init(mem[i], &pair.end[KW_DTLS_SERVER].shared,
+                                          &pair.end[KW_DTLS_SERVER].params, pair.now,
+                                          &strangers[i]),
+                             KW_OK);
+            deliver_half_hello(strangers[i], 0, pair.now);
+            /* The newest stay; the others were driven out, and can begin anew. */
+            assert_int_equal(pool->used, KW_MIN(i + 1, (size_t)BLOCKS));
+            assert_non_null(strangers[i]->hs);
+        }
+        assert_null(strangers[0]->hs);
+        assert_int_equal(strangers[0]->counters[KW_DROP_LIMIT], 1);
+        assert_true(pair_run(&pair, pair_confirmed, pair.now + KW_S(1)));
+        for (size_t i = 0; i < STRANGERS; i++) {
+            kw_dtls_deinit(strangers[i]);
+            free(mem[i]);
+        }
+        pair_deinit(&pair);
+    }
+}
+
+/* What drives out is only another's need: a hello that was answered is nobody's to take. */
+static void an_answered_hello_keeps_its_block(void **state)
+{
+    struct pair pair;
+    struct kw_dtls *other;
+    void *mem = aligned_alloc(64, (kw_dtls_size() + 63) / 64 * 64);
+
+    (void)state;
+    assert_non_null(mem);
+    assert_int_equal(pair_init(&pair, &(struct pair_config){.seed = 32,
+                                                            .link = {.delay = KW_MS(20)},
+                                                            .handshake_count = 1}),
+                     KW_OK);
+    assert_int_equal(kw_dtls_init(mem, &pair.end[KW_DTLS_SERVER].shared,
+                                  &pair.end[KW_DTLS_SERVER].params, pair.now, &other),
+                     KW_OK);
+    assert_false(pair_run(&pair, pair_connected, pair.now + KW_MS(25)));
+    assert_non_null(pair.end[KW_DTLS_SERVER].dtls->hs);
+    deliver_half_hello(other, 0, pair.now);
+    assert_null(other->hs);
+    assert_int_equal(other->counters[KW_DROP_LIMIT], 1);
+    assert_true(pair_run(&pair, pair_confirmed, pair.now + KW_S(1)));
+    kw_dtls_deinit(other);
+    free(mem);
+    pair_deinit(&pair);
+}
+
+/* A piece now and then does not lengthen the loan. */
+static void a_trickle_does_not_hold_a_block(void **state)
+{
+    struct pair pair;
+    struct kw_dtls *server;
+    kw_ns start;
+
+    (void)state;
+    assert_int_equal(pair_init(&pair, &(struct pair_config){.seed = 33}), KW_OK);
+    server = pair.end[KW_DTLS_SERVER].dtls;
+    start = pair.now;
+    for (uint32_t i = 0; i < 3; i++) {
+        deliver_half_hello(server, 100 * i, pair.now);
+        pair.now += KW_S(25);
+    }
+    assert_true(kw_dtls_deadline(server) <= start + KW_DTLS_PARTIAL_PATIENCE);
+    assert_int_equal(kw_dtls_tick(server, pair.now), KW_OK);
+    assert_null(server->hs);
+    pair_deinit(&pair);
+}
+
 /* A server that also takes 1.2 gets a stranger's hello of 1.2 first. */
 static void a_false_hello_of_12_does_not_keep_its_place(void **state)
 {
@@ -183,6 +289,9 @@ static void a_false_hello_of_12_does_not_keep_its_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(half_hellos_do_not_empty_the_pool),
+        cmocka_unit_test(an_answered_hello_keeps_its_block),
+        cmocka_unit_test(a_trickle_does_not_hold_a_block),
         cmocka_unit_test(later_messages_make_room_for_an_earlier_one),
         cmocka_unit_test(a_refused_hello_leaves_no_facts),
         cmocka_unit_test(a_forged_hello_of_12_needs_no_buffer_that_is_not_there),
