@@ -57,22 +57,6 @@ static enum kw_status refuse_hello(struct kw_dtls *dtls, enum kw_alert alert)
     return is_first ? kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, alert) : KW_OK;
 }
 
-/* The same retry was here before: a stranger speaks once, the server whenever it is asked. */
-static enum kw_status is_repeated(struct kw_dtls *dtls, const struct kw_message *message, bool *ret)
-{
-    struct kw_handshake *hs = dtls->hs;
-    uint8_t digest[KW_DIGEST_MAX];
-    enum kw_status status = kw_crypto_hash(dtls->crypto, KW_SHA256, message->body, digest);
-
-    *ret = status == KW_OK && memcmp(digest, hs->rival_hash[0], kw_hash_len(KW_SHA256)) == 0 &&
-           dtls->now - hs->rival_at[0] >= KW_DTLS_HELLO_PATIENCE / 8;
-    if (status == KW_OK && !*ret) {
-        memcpy(hs->rival_hash[0], digest, kw_hash_len(KW_SHA256));
-        hs->rival_at[0] = dtls->now;
-    }
-    return status;
-}
-
 static enum kw_status handle_retry(struct kw_dtls *dtls, const struct kw_message *message,
                                    const struct kw_server_hello *hello)
 {
@@ -89,7 +73,7 @@ static enum kw_status handle_retry(struct kw_dtls *dtls, const struct kw_message
     if (kw_client_knows_retry(dtls, message))
         return KW_OK;
     /* One of two is a stranger's. The first is trusted until its hello goes unanswered. */
-    status = is_repeated(dtls, message, &repeated);
+    status = kw_dtls_hello_is_repeated(dtls, 0, message->body, &repeated);
     if (status != KW_OK)
         return status;
     if (hs->was_retried && !kw_client_doubts_retry(dtls) &&
@@ -299,11 +283,10 @@ enum kw_status kw_client_handle_hello(struct kw_dtls *dtls, const struct kw_mess
         if (status != KW_OK || place == KW_HELLO_KNOWN)
             return status;
     }
-    if (message->type == KW_HS_HELLO_VERIFY_REQUEST && dtls->terms.allow_dtls12 &&
-        dtls->state == KW_STATE_WAIT_SERVER_HELLO)
+    if (message->type == KW_HS_HELLO_VERIFY_REQUEST && dtls->terms.allow_dtls12)
         return kw_client12_handle_verify_request(dtls, message);
     /* RFC 9147, section 5.1: no server of 1.3 says that. */
-    if (message->type == KW_HS_HELLO_VERIFY_REQUEST && !dtls->terms.allow_dtls12)
+    if (message->type == KW_HS_HELLO_VERIFY_REQUEST)
         return refuse_hello(dtls, KW_ALERT_PROTOCOL_VERSION);
     if (message->type != KW_HS_SERVER_HELLO)
         return refuse_hello(dtls, KW_ALERT_UNEXPECTED_MESSAGE);

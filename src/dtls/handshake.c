@@ -267,9 +267,15 @@ enum kw_status kw_dtls_handle_fragment(struct kw_dtls *dtls, const struct kw_fra
                                        uint64_t epoch, enum kw_verdict *verdict)
 {
     uint32_t expected;
+    bool is_hello;
+    enum kw_status status;
 
-    if (epoch == KW_EPOCH_PLAIN && kw_dtls_hello_concerns(dtls, fragment))
-        return kw_dtls_hello_handle_fragment(dtls, fragment, verdict);
+    if (epoch == KW_EPOCH_PLAIN) {
+        status = kw_dtls_hello_concerns(dtls, fragment, &is_hello);
+        if (status != KW_OK || is_hello)
+            return status == KW_OK ? kw_dtls_hello_handle_fragment(dtls, fragment, verdict)
+                                   : status;
+    }
     expected = dtls->hs != NULL ? dtls->hs->in.next_seq : dtls->next_receive_seq;
     /* Handled already, so its sender has not heard our answer: 1.3 acknowledges it once more. */
     if (fragment->seq < expected && (epoch != KW_EPOCH_PLAIN || dtls->version == KW_DTLS_1_2)) {
@@ -294,7 +300,7 @@ enum kw_status kw_dtls_handle_fragment(struct kw_dtls *dtls, const struct kw_fra
         return KW_OK;
     }
     /* RFC 9147, section 7.1: what belongs to the next flight acknowledges ours as a whole. */
-    if (dtls->state != KW_STATE_CONNECTED &&
+    if (dtls->state != KW_STATE_CONNECTED && !kw_dtls_hello_is_unproved12(dtls) &&
         (dtls->role == KW_DTLS_SERVER || dtls->version == KW_DTLS_1_2))
         kw_dtls_flight_done(dtls);
     return kw_dtls_handle_complete_messages(dtls);

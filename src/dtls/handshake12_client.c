@@ -20,6 +20,7 @@ enum kw_status kw_client12_handle_verify_request(struct kw_dtls *dtls,
 {
     struct kw_reader in = kw_reader_of_bytes(message->body);
     struct kw_bytes cookie;
+    bool is_next;
     enum kw_status status;
 
     kw_read_u16(&in); /* RFC 6347, section 4.2.1: the version here says nothing */
@@ -30,6 +31,9 @@ enum kw_status kw_client12_handle_verify_request(struct kw_dtls *dtls,
         return kw_common12_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_UNEXPECTED_MESSAGE);
     if (kw_client_knows_retry(dtls, message))
         return KW_OK;
+    status = kw_dtls_hello_is_next12(dtls, message, &is_next);
+    if (status != KW_OK || !is_next)
+        return status;
     /* One of two is a stranger's. The first is trusted until its hello goes unanswered. */
     if (dtls->hs->was_verified && dtls->expiries < KW_DTLS_DOUBT_EXPIRIES) {
         dtls->counters[KW_DROP_UNEXPECTED]++;
@@ -89,17 +93,17 @@ enum kw_status kw_client12_handle_hello(struct kw_dtls *dtls, const struct kw_me
 {
     struct kw_handshake *hs = dtls->hs;
     size_t hello_message = message->seq == 0 ? 0 : hs->hello_message;
-    bool is_first = dtls->state == KW_STATE_WAIT_SERVER_HELLO;
-    enum kw_alert alert =
-        is_first ? check_hello(dtls, hello, message->seq) : KW_ALERT_UNEXPECTED_MESSAGE;
+    bool is_first = dtls->state == KW_STATE_WAIT_SERVER_HELLO, is_next;
+    enum kw_alert alert = check_hello(dtls, hello, message->seq);
     enum kw_status status;
 
     if (alert != KW_ALERT_NONE) {
         kw_dtls_hello_forget(dtls);
-        if (!is_first)
-            return KW_OK;
-        return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, alert);
+        return is_first ? kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, alert) : KW_OK;
     }
+    status = kw_dtls_hello_is_next12(dtls, message, &is_next);
+    if (status != KW_OK || !is_next)
+        return status;
     /* Anybody could have sent it; a true server sends it again. */
     if (!kw_common12_start(dtls)) {
         dtls->counters[KW_DROP_LIMIT]++;

@@ -13,6 +13,7 @@
 #include "dtls/hello_phase.h"
 
 #include "base/assert.h"
+#include "dtls/client.h"
 
 #include <string.h>
 
@@ -66,6 +67,29 @@ static enum kw_status is_first_hello(struct kw_dtls *dtls, const struct kw_messa
     return status;
 }
 
+/* A stranger speaks once; a true peer repeats its hello, and its answer whenever it is asked. */
+static bool is_repeated(struct kw_dtls *dtls, uint16_t place, const uint8_t *digest)
+{
+    struct kw_handshake *hs = dtls->hs;
+    size_t hash_len = kw_hash_len(KW_SHA256);
+
+    if (memcmp(digest, hs->rival_hash[place], hash_len) == 0)
+        return dtls->now - hs->rival_at[place] >= KW_DTLS_HELLO_PATIENCE / 8;
+    memcpy(hs->rival_hash[place], digest, hash_len);
+    hs->rival_at[place] = dtls->now;
+    return false;
+}
+
+enum kw_status kw_dtls_hello_is_repeated(struct kw_dtls *dtls, uint16_t place, struct kw_bytes body,
+                                         bool *ret)
+{
+    uint8_t digest[KW_DIGEST_MAX];
+    enum kw_status status = kw_crypto_hash(dtls->crypto, KW_SHA256, body, digest);
+
+    *ret = status == KW_OK && is_repeated(dtls, place, digest);
+    return status;
+}
+
 /*
  * At a server another hello takes over only when it is repeated, as that of a true client is: one
  * datagram of a stranger changes nothing.
@@ -93,15 +117,8 @@ enum kw_status kw_dtls_hello_compare(struct kw_dtls *dtls, const struct kw_messa
         }
     }
     *ret = KW_HELLO_SUCCESSOR;
-    if (dtls->role == KW_DTLS_CLIENT)
-        return KW_OK;
-    if (memcmp(digest, hs->rival_hash[message->seq], hash_len) != 0) {
-        memcpy(hs->rival_hash[message->seq], digest, hash_len);
-        hs->rival_at[message->seq] = dtls->now;
+    if (dtls->role == KW_DTLS_SERVER && !is_repeated(dtls, message->seq, digest))
         *ret = KW_HELLO_RIVAL;
-    } else if (dtls->now - hs->rival_at[message->seq] < KW_DTLS_HELLO_PATIENCE / 8) {
-        *ret = KW_HELLO_RIVAL;
-    }
     return KW_OK;
 }
 
@@ -256,9 +273,88 @@ static void start_server_over(struct kw_dtls *dtls)
     kw_dtls_give_buffers(dtls);
 }
 
-bool kw_dtls_hello_concerns(struct kw_dtls *dtls, const struct kw_fragment *fragment)
+bool kw_dtls_hello_is_unproved12(const struct kw_dtls *dtls)
 {
-    if (is_rival_of_12(dtls, fragment))
+    return dtls->role == KW_DTLS_CLIENT && !dtls->fail_fast &&
+           (dtls->state == KW_STATE_12_CERTIFICATE || dtls->state == KW_STATE_12_SERVER_KEY);
+}
+
+/*
+ * A client of 1.2 has taken a ServerHello of which nothing has proved yet that it is the true one,
+ * and there is another answer to its hello. That one takes over when it is repeated, or when the
+ * first has come to grief. It is looked at in one piece, as it always comes: message number 1 may
+ * be the certificate that belongs to the first.
+ */
+static enum kw_status is_rival_answer(struct kw_dtls *dtls, const struct kw_fragment *fragment,
+                                      bool *ret)
+{
+    const struct kw_message message = {
+        .type = fragment->type, .seq = fragment->seq, .body = fragment->body};
+    enum kw_hello_place place;
+    enum kw_status status;
+
+    *ret = false;
+    if (!kw_dtls_hello_is_unproved12(dtls) || fragment->seq > 1 ||
+        (fragment->type != KW_HS_SERVER_HELLO && fragment->type != KW_HS_HELLO_VERIFY_REQUEST) ||
+        fragment->body.len != fragment->message_len || kw_client_knows_retry(dtls, &message))
+        return KW_OK;
+    status = kw_dtls_hello_compare(dtls, &message, &place);
+    if (status != KW_OK || place == KW_HELLO_KNOWN)
+        return status;
+    status = kw_dtls_hello_is_repeated(dtls, fragment->seq, fragment->body, ret);
+    *ret |= status == KW_OK && dtls->doom.at != KW_NEVER;
+    return status;
+}
+
+/* Our hello is still there, and its timer goes on. */
+static void start_client_over(struct kw_dtls *dtls)
+{
+    struct kw_handshake *hs = dtls->hs;
+
+    for (size_t i = 0; i < KW_ARRAY_LEN(dtls->read); i++)
+        kw_record_keys_wipe(&dtls->read[i]);
+    for (size_t i = 0; i < KW_ARRAY_LEN(dtls->write); i++)
+        kw_record_keys_wipe(&dtls->write[i]);
+    kw_dtls_transcript_free(dtls);
+    kw_pool_give(&dtls->shared->buffers->handshakes, hs->raw);
+    hs->raw = NULL;
+    hs->raw_len = hs->certificate_len = 0;
+    memset(hs->hello_hash, 0, sizeof hs->hello_hash);
+    dtls->version = KW_DTLS_NONE;
+    dtls->facts.cid = false;
+    dtls->peer_cid_len = 0;
+    dtls->state = KW_STATE_WAIT_SERVER_HELLO;
+    kw_dtls_undoom(dtls);
+}
+
+enum kw_status kw_dtls_hello_is_next12(struct kw_dtls *dtls, const struct kw_message *message,
+                                       bool *ret)
+{
+    enum kw_status status;
+
+    *ret = dtls->state == KW_STATE_WAIT_SERVER_HELLO;
+    if (*ret || dtls->fail_fast)
+        return KW_OK;
+    status = kw_dtls_hello_is_repeated(dtls, message->seq, message->body, ret);
+    if (*ret)
+        start_client_over(dtls);
+    return status;
+}
+
+enum kw_status kw_dtls_hello_concerns(struct kw_dtls *dtls, const struct kw_fragment *fragment,
+                                      bool *ret)
+{
+    bool is_rival;
+    enum kw_status status = is_rival_answer(dtls, fragment, &is_rival);
+
+    if (status != KW_OK)
+        return status;
+    if (is_rival) {
+        start_client_over(dtls);
+        kw_reassembly_reset(&dtls->hs->in, 0);
+    } else if (is_rival_of_12(dtls, fragment)) {
         start_server_over(dtls);
-    return in_hello_phase(dtls);
+    }
+    *ret = in_hello_phase(dtls);
+    return KW_OK;
 }

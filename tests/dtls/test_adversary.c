@@ -6,6 +6,7 @@
 
 #include "base/writer.h"
 #include "dtls/hello.h"
+#include "dtls/stranger.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,65 @@ static void a_forged_hello_of_12_needs_no_buffer_that_is_not_there(void **state)
     assert_true(pair_run(&pair, pair_confirmed, pair.now + KW_S(10)));
     assert_int_equal(pair.end[KW_DTLS_CLIENT].dtls->version, KW_DTLS_1_3);
     pair_deinit(&pair);
+}
+
+static void server_of_12(struct pair *pair, enum kw_dtls_role role, struct kw_dtls_params *params)
+{
+    (void)params;
+    if (role == KW_DTLS_SERVER) {
+        memset(pair->terms[role].suites, 0, sizeof pair->terms[role].suites);
+        pair->terms[role].suites[0] = KW_ECDHE_ECDSA_AES128_GCM_SHA256;
+    }
+}
+
+/* A stranger's answer comes first, and is taken. The true one follows, of either version. */
+static void a_forged_answer_costs_only_time(void **state)
+{
+    static const struct {
+        bool forges_13;
+        bool server_has_13;
+        bool require_cookie;
+        const char *why;
+    } rows[] = {
+        {false, false, false, "1.2 before 1.2"},
+        {false, false, true, "1.2 before HelloVerifyRequest"},
+        {false, true, false, "1.2 before 1.3"},
+        {false, true, true, "1.2 before HelloRetryRequest"},
+        {true, false, false, "1.3 before 1.2"},
+        {true, false, true, "1.3 before HelloVerifyRequest"},
+    };
+
+    (void)state;
+    stranger_prepare();
+    for (size_t i = 0; i < KW_ARRAY_LEN(rows); i++) {
+        const struct pair_config config = {
+            .seed = 40 + i,
+            .link = {.delay = KW_MS(20)},
+            .dtls12 = true,
+            .require_cookie = rows[i].require_cookie,
+            .prepare = rows[i].server_has_13 ? NULL : server_of_12,
+        };
+        uint8_t datagram[KW_DTLS_DATAGRAM_MAX];
+        struct pair pair;
+
+        assert_int_equal(pair_init(&pair, &config), KW_OK);
+        pair_flush(&pair);
+        if (rows[i].forges_13) {
+            size_t len = stranger_write(&pair.net, STRANGER_SERVER_HELLO, NULL, datagram);
+
+            assert_int_equal(
+                kw_dtls_receive(pair.end[KW_DTLS_CLIENT].dtls, datagram, len, pair.now), KW_OK);
+        } else {
+            deliver_hello12(&pair, true);
+        }
+        CHECK(pair.end[KW_DTLS_CLIENT].dtls->state != KW_STATE_WAIT_SERVER_HELLO, "%s: not taken",
+              rows[i].why);
+        CHECK(pair_run(&pair, pair_confirmed, pair.now + KW_S(5)), "%s", rows[i].why);
+        assert_int_equal(pair.end[KW_DTLS_CLIENT].dtls->version,
+                         rows[i].server_has_13 ? KW_DTLS_1_3 : KW_DTLS_1_2);
+        assert_true(pair_same_srtp_keys(&pair));
+        pair_deinit(&pair);
+    }
 }
 
 /* A stranger's HelloVerifyRequest comes first; the true server never knew its cookie. */
@@ -295,6 +355,7 @@ int main(void)
         cmocka_unit_test(later_messages_make_room_for_an_earlier_one),
         cmocka_unit_test(a_refused_hello_leaves_no_facts),
         cmocka_unit_test(a_forged_hello_of_12_needs_no_buffer_that_is_not_there),
+        cmocka_unit_test(a_forged_answer_costs_only_time),
         cmocka_unit_test(a_forged_verify_request_costs_only_time),
         cmocka_unit_test(a_false_hello_does_not_stay_for_ever),
         cmocka_unit_test(a_false_hello_of_12_does_not_keep_its_place),
