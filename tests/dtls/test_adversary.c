@@ -127,14 +127,16 @@ static void a_forged_answer_costs_only_time(void **state)
         bool forges_13;
         bool server_has_13;
         bool require_cookie;
+        bool goes_on; /* with a piece of a certificate */
         const char *why;
     } rows[] = {
-        {false, false, false, "1.2 before 1.2"},
-        {false, false, true, "1.2 before HelloVerifyRequest"},
-        {false, true, false, "1.2 before 1.3"},
-        {false, true, true, "1.2 before HelloRetryRequest"},
-        {true, false, false, "1.3 before 1.2"},
-        {true, false, true, "1.3 before HelloVerifyRequest"},
+        {false, false, false, false, "1.2 before 1.2"},
+        {false, false, true, false, "1.2 before HelloVerifyRequest"},
+        {false, false, true, true, "1.2 and more before HelloVerifyRequest"},
+        {false, true, false, false, "1.2 before 1.3"},
+        {false, true, true, false, "1.2 before HelloRetryRequest"},
+        {true, false, false, false, "1.3 before 1.2"},
+        {true, false, true, false, "1.3 before HelloVerifyRequest"},
     };
 
     (void)state;
@@ -159,6 +161,12 @@ static void a_forged_answer_costs_only_time(void **state)
                 kw_dtls_receive(pair.end[KW_DTLS_CLIENT].dtls, datagram, len, pair.now), KW_OK);
         } else {
             deliver_hello12(&pair, true);
+        }
+        if (rows[i].goes_on) {
+            size_t len = craft_fragment(datagram, sizeof datagram, KW_HS_CERTIFICATE, 900, 1, 0,
+                                        (const uint8_t *)"never whole", 11);
+
+            craft_deliver_plain(&pair, KW_DTLS_CLIENT, KW_CONTENT_HANDSHAKE, datagram, len);
         }
         CHECK(pair.end[KW_DTLS_CLIENT].dtls->state != KW_STATE_WAIT_SERVER_HELLO, "%s: not taken",
               rows[i].why);
