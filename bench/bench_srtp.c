@@ -7,15 +7,17 @@
  *   cold   10,000 streams, each with a key and a context of its own, in an order shuffled for each
  *          pass; single calls, or (ours only) batch calls
  *
- * Packets come in groups of 64, as recvmmsg() hands them out: written into the same buffers just
- * before, outside the measured time. One JSON line per figure on stdout: medians over the rounds,
- * and the median of the rounds' ratios. The peer is built by bench/build-libsrtp and loaded at run
- * time.
+ * Our contexts lie where the gateway puts them, in its arena (huge pages where the kernel has
+ * them); libsrtp's and libcrypto's own memory is malloc's. Packets come in groups of 64, as
+ * recvmmsg() hands them out: written into the same buffers just before, outside the measured time.
+ * One JSON line per figure on stdout: medians over the rounds, and the median of the rounds'
+ * ratios. The peer is built by bench/build-libsrtp and loaded at run time.
  */
 #include <keywheel/openssl.h>
 #include <keywheel/srtp.h>
 
 #include "crypto/packet_kernel.h"
+#include "sys/arena.h"
 
 #include <dlfcn.h>
 #include <inttypes.h>
@@ -105,6 +107,18 @@ static struct kw_srtp_master master_of(enum kw_srtp_profile profile, uint32_t st
 
 /* Ours. */
 
+static struct kw_arena *arena;
+
+static void arena_open(void)
+{
+    struct kw_arena_report report;
+    enum kw_status status =
+        kw_arena_open(2 * STREAMS * kw_srtp_size(1) + 4096, false, &arena, &report);
+
+    check(status == KW_OK, report.text);
+    fprintf(stderr, "memory of our contexts: %s\n", report.text);
+}
+
 static void ours_single(bool sealing, struct kw_srtp *srtp, struct packet *packet)
 {
     enum kw_verdict verdict;
@@ -149,7 +163,8 @@ static void ours_init(struct set *set, struct kw_crypto *crypto,
 
     *set = (struct set){.run = ours_run,
                         .contexts = allocate(2 * STREAMS * sizeof *set->contexts),
-                        .memory = allocate(2 * STREAMS * size)};
+                        .memory = kw_arena_take(arena, 2 * STREAMS * size)};
+    check(set->memory != NULL, "arena");
     for (uint32_t i = 0; i < 2 * STREAMS; i++) {
         struct kw_srtp_master master = master_of(profile, i % STREAMS);
         struct kw_srtp_params params = {.kernel = kernel,
@@ -169,7 +184,7 @@ static void ours_deinit(struct set *set)
     for (size_t i = 0; i < 2 * STREAMS; i++)
         kw_srtp_deinit(set->contexts[i]);
     free(set->contexts);
-    free(set->memory);
+    kw_arena_give(arena, set->memory);
 }
 
 /* The peer. */
@@ -489,6 +504,7 @@ int main(int argc, char *argv[])
     struct kw_crypto *crypto;
 
     check(kw_openssl_new(&config, &crypto) == KW_OK, "kw_openssl_new");
+    arena_open();
     sealed = allocate((size_t)2 * STREAMS * ROOM);
     fprintf(stderr, "ours: best kernel %s, provider %s; peer: %s\n",
             kw_srtp_kernel_name(kw_srtp_kernel_select(crypto, NULL)), crypto->ops->name,
@@ -500,5 +516,6 @@ int main(int argc, char *argv[])
     run_profile(crypto, KW_SRTP_AEAD_AES_256_GCM, has_peer, wanted);
     free(sealed);
     kw_openssl_free(crypto);
+    kw_arena_close(arena);
     return 0;
 }

@@ -9,7 +9,7 @@
 #include "srtp/prefetch.h"
 
 enum {
-    AHEAD = 4, /* packets of about 40 ns each hide the latency of main memory */
+    AHEAD = 6, /* packets of about 45 ns each hide the latency of main memory under load */
 };
 
 KW_PREFETCH_INLINE void prefetch_first(const struct kw_srtp_item *items, size_t item_count)
