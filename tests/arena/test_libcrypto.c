@@ -79,20 +79,26 @@ static void records_do_not_allocate(void **state)
 {
     (void)state;
     for (enum kw_aead aead = KW_AES_128_GCM; aead < KW_AEAD_COUNT; aead++) {
-        uint8_t key[KW_KEY_MAX] = {1}, nonce[KW_NONCE_LEN] = {0}, body[1200] = {2};
-        uint8_t tag[KW_TAG_LEN], sample[KW_MASK_LEN] = {3};
+        uint8_t key[KW_KEY_MAX] = {1}, nonce[KW_KEY_MAX] = {0}, body[1200] = {2};
+        uint8_t tag[KW_TAG_LEN], sample[KW_MASK_LEN] = {3}; /* nonce serves as a key, too */
         struct kw_bytes aad = {key, 5};
-        struct kw_aead_key *seal, *open;
-        struct kw_mask_key *mask;
+        struct kw_aead_key *seal, *open, *other;
+        struct kw_mask_key *mask, *other_mask;
         enum kw_verdict verdict;
         size_t before;
 
+        assert_int_equal(crypto->ops->aead_new(crypto, aead, nonce, true, &other), KW_OK);
+        assert_int_equal(crypto->ops->mask_new(crypto, aead, body, &other_mask), KW_OK);
         assert_int_equal(crypto->ops->aead_new(crypto, aead, key, true, &seal), KW_OK);
         assert_int_equal(crypto->ops->aead_new(crypto, aead, key, false, &open), KW_OK);
         assert_int_equal(crypto->ops->mask_new(crypto, aead, key, &mask), KW_OK);
         before = allocations;
         for (uint8_t i = 0; i < 50; i++) {
             nonce[11] = i;
+            /* Another association's turn: its keys take the place of ours for a moment. */
+            assert_int_equal(crypto->ops->aead_seal(other, nonce, aad, sample, sizeof sample, tag),
+                             KW_OK);
+            assert_int_equal(crypto->ops->mask(other_mask, sample, sample), KW_OK);
             assert_int_equal(crypto->ops->aead_seal(seal, nonce, aad, body, sizeof body - i, tag),
                              KW_OK);
             assert_int_equal(
@@ -110,7 +116,52 @@ static void records_do_not_allocate(void **state)
               (size_t)allocations - before);
         crypto->ops->aead_free(seal);
         crypto->ops->aead_free(open);
+        crypto->ops->aead_free(other);
         crypto->ops->mask_free(mask);
+        crypto->ops->mask_free(other_mask);
+    }
+}
+
+static bool arena_has(const void *needle, size_t len)
+{
+    struct kw_arena_usage usage;
+
+    kw_arena_usage(arena, &usage);
+    return memmem(usage.start, usage.size, needle, len) != NULL;
+}
+
+/* A schedule begins with its key, so the key's own bytes betray slots and contexts alike. */
+static void freed_keys_are_gone(void **state)
+{
+    (void)state;
+    for (enum kw_aead aead = KW_AES_128_GCM; aead < KW_AEAD_COUNT; aead++) {
+        for (unsigned i = 0; i < 4; i++) {
+            bool for_sealing = i & 1, is_loaded = i & 2;
+            uint8_t key[KW_KEY_MAX], nonce[KW_NONCE_LEN] = {0}, tag[KW_TAG_LEN] = {0}, body[1];
+            struct kw_aead_key *made;
+            struct kw_mask_key *mask;
+            enum kw_verdict verdict;
+
+            for (size_t j = 0; j < sizeof key; j++)
+                key[j] = (uint8_t)(0x91 * (j + 1) + 16 * i + (unsigned)aead);
+            assert_int_equal(crypto->ops->aead_new(crypto, aead, key, for_sealing, &made), KW_OK);
+            assert_int_equal(crypto->ops->mask_new(crypto, aead, key, &mask), KW_OK);
+            if (is_loaded) {
+                assert_int_equal(crypto->ops->mask(mask, tag, tag), KW_OK);
+                assert_int_equal(
+                    for_sealing ? crypto->ops->aead_seal(made, nonce, (struct kw_bytes){NULL, 0},
+                                                         body, 1, tag)
+                                : crypto->ops->aead_open(made, nonce, (struct kw_bytes){NULL, 0},
+                                                         body, 1, tag, &verdict),
+                    KW_OK);
+            }
+            assert_true(arena_has(key, 16));
+            crypto->ops->mask_free(mask);
+            assert_true(arena_has(key, 16));
+            crypto->ops->aead_free(made);
+            CHECK(!arena_has(key, 16), "%s, %s, %s", kw_aead_info(aead)->name,
+                  for_sealing ? "sealing" : "opening", is_loaded ? "used" : "unused");
+        }
     }
 }
 
@@ -236,6 +287,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_do_not_allocate),
+        cmocka_unit_test(freed_keys_are_gone),
         cmocka_unit_test(thousands_of_operations_do_not_grow),
         cmocka_unit_test(everything_of_libcrypto_is_inside),
         cmocka_unit_test(threads_share_it),

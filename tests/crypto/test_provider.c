@@ -133,6 +133,85 @@ static void aead_detects_every_change(void **state)
     provider_free(crypto);
 }
 
+enum { MIXED = 5 };
+
+struct mixed {
+    struct kw_aead_key *seal, *open;
+    struct kw_mask_key *mask;
+    uint8_t body[20], tag[KW_TAG_LEN], masked[KW_MASK_LEN];
+};
+
+static void mixed_new(struct kw_crypto *crypto, enum kw_aead aead, uint8_t id, struct mixed *ret)
+{
+    uint8_t key[KW_KEY_MAX] = {id};
+
+    assert_int_equal(crypto->ops->aead_new(crypto, aead, key, true, &ret->seal), KW_OK);
+    assert_int_equal(crypto->ops->aead_new(crypto, aead, key, false, &ret->open), KW_OK);
+    assert_int_equal(crypto->ops->mask_new(crypto, aead, key, &ret->mask), KW_OK);
+}
+
+static void mixed_free(struct kw_crypto *crypto, struct mixed *mixed)
+{
+    crypto->ops->aead_free(mixed->seal);
+    crypto->ops->aead_free(mixed->open);
+    crypto->ops->mask_free(mixed->mask);
+}
+
+static void mixed_use(struct kw_crypto *crypto, const struct mixed *mixed, uint8_t round,
+                      struct mixed *ret)
+{
+    const struct kw_bytes none = {NULL, 0};
+    uint8_t nonce[KW_NONCE_LEN] = {round};
+    uint8_t sample[KW_MASK_LEN] = {round}, opened[sizeof ret->body];
+    enum kw_verdict verdict = KW_DROP_INTERNAL;
+
+    memset(ret->body, 0x33, sizeof ret->body);
+    assert_int_equal(crypto->ops->mask(mixed->mask, sample, ret->masked), KW_OK);
+    assert_int_equal(
+        crypto->ops->aead_seal(mixed->seal, nonce, none, ret->body, sizeof ret->body, ret->tag),
+        KW_OK);
+    memcpy(opened, ret->body, sizeof opened);
+    assert_int_equal(
+        crypto->ops->aead_open(mixed->open, nonce, none, opened, sizeof opened, ret->tag, &verdict),
+        KW_OK);
+    assert_int_equal(verdict, KW_ACCEPT);
+    assert_int_equal(opened[0], 0x33);
+}
+
+/* What a key gives does not depend on whose turn was before, nor on who had its place before. */
+static void keys_do_not_mix(void **state)
+{
+    struct kw_crypto *crypto = provider();
+    struct mixed alone[MIXED], keys[MIXED], got;
+
+    (void)state;
+    for (enum kw_aead aead = KW_AES_128_GCM; aead < KW_AEAD_COUNT; aead++) {
+        for (uint8_t i = 0; i < MIXED; i++) {
+            mixed_new(crypto, aead, (uint8_t)(i + 1), &keys[0]);
+            mixed_use(crypto, &keys[0], i, &alone[i]);
+            mixed_free(crypto, &keys[0]);
+        }
+        for (uint8_t i = 0; i < MIXED; i++)
+            mixed_new(crypto, aead, (uint8_t)(i + 1), &keys[i]);
+        for (unsigned turn = 0; turn < 40; turn++) {
+            uint8_t i = (uint8_t)(turn * 3 % MIXED);
+
+            mixed_use(crypto, &keys[i], i, &got);
+            CHECK(memcmp(got.body, alone[i].body, sizeof got.body) == 0 &&
+                      memcmp(got.tag, alone[i].tag, sizeof got.tag) == 0 &&
+                      memcmp(got.masked, alone[i].masked, sizeof got.masked) == 0,
+                  "%s, key %d, turn %u", kw_aead_info(aead)->name, i, turn);
+            if (turn % 7 == 0) {
+                mixed_free(crypto, &keys[i]);
+                mixed_new(crypto, aead, (uint8_t)(i + 1), &keys[i]);
+            }
+        }
+        for (uint8_t i = 0; i < MIXED; i++)
+            mixed_free(crypto, &keys[i]);
+    }
+    provider_free(crypto);
+}
+
 static const struct {
     enum kw_group group;
     size_t offer_len, answer_len, secret_len;
@@ -525,6 +604,7 @@ int main(int argc, char *argv[])
     struct CMUnitTest tests[] = {
         cmocka_unit_test(hash_can_be_peeked),
         cmocka_unit_test(aead_detects_every_change),
+        cmocka_unit_test(keys_do_not_mix),
         cmocka_unit_test(exchanges_agree),
         cmocka_unit_test(bad_shares_are_malformed),
         cmocka_unit_test(signatures_bind),

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * AEAD and record-number masks: an EVP_CIPHER_CTX for each key, from a pool. libcrypto allocates
- * the key schedule when the key is set and cleanses it when the context is reset; sealing,
- * opening and masking only change the nonce and allocate nothing.
+ * AEAD and record-number masks. A key is 32 bytes in a slot of a pool; its schedule stands in one
+ * context for each algorithm and direction, which loads the key that is used next. An association
+ * is idle nearly all its life, and a context of libcrypto's own would be ten times as large as its
+ * key. Records come in bursts of one association, so loading is rare, and it costs less than
+ * making a context did.
+ *
+ * Sealing, opening and masking allocate nothing, loading included. A key that goes while it is
+ * loaded is overwritten in the context too.
  */
 #include "crypto/openssl/provider.h"
 
@@ -15,17 +20,16 @@
 
 struct kw_aead_key {
     struct slot slot; /* first */
-    EVP_CIPHER_CTX *ctx;
+    uint8_t aead;
     bool for_sealing;
+    uint8_t key[KW_KEY_MAX];
 };
 
 struct kw_mask_key {
     struct slot slot; /* first */
-    EVP_CIPHER_CTX *ctx;
-    bool is_chacha;
+    uint8_t aead;
+    uint8_t key[KW_KEY_MAX];
 };
-
-_Static_assert(sizeof(struct kw_aead_key) == sizeof(struct kw_mask_key), "one set-up for both");
 
 static enum kw_status failed(void)
 {
@@ -33,20 +37,56 @@ static enum kw_status failed(void)
     return KW_ERR_CRYPTO;
 }
 
+/* After a failure nobody knows what the context holds. */
+static enum kw_status failed_with(struct loaded *loaded)
+{
+    loaded->owner = NULL;
+    return failed();
+}
+
+static enum kw_status load(struct loaded *loaded, const void *owner, const uint8_t *key,
+                           bool for_sealing)
+{
+    if (loaded->owner == owner)
+        return KW_OK;
+    loaded->owner = NULL;
+    if (EVP_CipherInit_ex2(loaded->ctx, NULL, key, NULL, for_sealing, NULL) != 1)
+        return failed();
+    loaded->owner = owner;
+    return KW_OK;
+}
+
+/*
+ * Overwrites a schedule with that of no secret. The block behind it overwrites what the first
+ * block of a message makes: the key of Poly1305, the rest of a ChaCha20 block.
+ */
+static void unload(struct loaded *loaded, bool for_sealing)
+{
+    static const uint8_t zeros[KW_KEY_MAX];
+    uint8_t none[KW_MASK_LEN];
+    int len;
+
+    loaded->owner = NULL;
+    if (EVP_CipherInit_ex2(loaded->ctx, NULL, zeros, zeros, for_sealing, NULL) != 1 ||
+        EVP_CipherUpdate(loaded->ctx, none, &len, zeros, sizeof none) != 1)
+        ERR_clear_error(); /* nothing better can be done: the context has no owner */
+}
+
+static struct loaded *aead_loaded(const struct kw_aead_key *key)
+{
+    return &key->slot.owner->aead_loaded[key->aead][key->for_sealing];
+}
+
 static enum kw_status aead_new(struct kw_crypto *crypto, enum kw_aead aead, const uint8_t *key,
                                bool for_sealing, struct kw_aead_key **ret)
 {
-    struct kw_openssl *ssl = openssl_of(crypto);
-    struct kw_aead_key *made = slots_take(&ssl->aeads);
+    struct kw_aead_key *made = slots_take(&openssl_of(crypto)->aeads);
 
     if (made == NULL)
         return KW_ERR_MEMORY;
+    made->aead = (uint8_t)aead;
     made->for_sealing = for_sealing;
-    if (EVP_CipherInit_ex2(made->ctx, ssl->aead[aead], key, NULL, for_sealing, NULL) != 1) {
-        (void)EVP_CIPHER_CTX_reset(made->ctx);
-        slots_give(&ssl->aeads, made);
-        return failed();
-    }
+    memcpy(made->key, key, kw_aead_info(aead)->key_len);
     *ret = made;
     return KW_OK;
 }
@@ -55,19 +95,23 @@ static enum kw_status aead_seal(struct kw_aead_key *key, const uint8_t nonce[KW_
                                 struct kw_bytes aad, uint8_t *body, size_t body_len,
                                 uint8_t tag[KW_TAG_LEN])
 {
-    EVP_CIPHER_CTX *ctx = key->ctx;
+    struct loaded *loaded = aead_loaded(key);
+    EVP_CIPHER_CTX *ctx = loaded->ctx;
     int len;
+    enum kw_status status = load(loaded, key, key->key, true);
 
     KW_ASSERT(key->for_sealing && aad.len <= INT_MAX && body_len <= INT_MAX);
+    if (status != KW_OK)
+        return status;
     if (EVP_EncryptInit_ex2(ctx, NULL, NULL, nonce, NULL) != 1)
-        return failed();
+        return failed_with(loaded);
     if (aad.len != 0 && EVP_EncryptUpdate(ctx, NULL, &len, aad.data, (int)aad.len) != 1)
-        return failed();
+        return failed_with(loaded);
     if (body_len != 0 && EVP_EncryptUpdate(ctx, body, &len, body, (int)body_len) != 1)
-        return failed();
+        return failed_with(loaded);
     if (EVP_EncryptFinal_ex(ctx, tag, &len) != 1 ||
         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, KW_TAG_LEN, tag) != 1)
-        return failed();
+        return failed_with(loaded);
     return KW_OK;
 }
 
@@ -75,19 +119,23 @@ static enum kw_status aead_open(struct kw_aead_key *key, const uint8_t nonce[KW_
                                 struct kw_bytes aad, uint8_t *body, size_t body_len,
                                 const uint8_t tag[KW_TAG_LEN], enum kw_verdict *verdict)
 {
-    EVP_CIPHER_CTX *ctx = key->ctx;
+    struct loaded *loaded = aead_loaded(key);
+    EVP_CIPHER_CTX *ctx = loaded->ctx;
     uint8_t expected[KW_TAG_LEN];
     int len;
+    enum kw_status status = load(loaded, key, key->key, false);
 
     KW_ASSERT(!key->for_sealing && aad.len <= INT_MAX && body_len <= INT_MAX);
+    if (status != KW_OK)
+        return status;
     memcpy(expected, tag, sizeof expected); /* the call below takes no const */
     if (EVP_DecryptInit_ex2(ctx, NULL, NULL, nonce, NULL) != 1 ||
         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, KW_TAG_LEN, expected) != 1)
-        return failed();
+        return failed_with(loaded);
     if (aad.len != 0 && EVP_DecryptUpdate(ctx, NULL, &len, aad.data, (int)aad.len) != 1)
-        return failed();
+        return failed_with(loaded);
     if (body_len != 0 && EVP_DecryptUpdate(ctx, body, &len, body, (int)body_len) != 1)
-        return failed();
+        return failed_with(loaded);
     if (EVP_DecryptFinal_ex(ctx, expected, &len) == 1) {
         *verdict = KW_ACCEPT;
         return KW_OK;
@@ -102,25 +150,26 @@ static void aead_free(struct kw_aead_key *key)
 {
     if (key == NULL)
         return;
-    (void)EVP_CIPHER_CTX_reset(key->ctx);
+    if (aead_loaded(key)->owner == key)
+        unload(aead_loaded(key), key->for_sealing);
+    kw_wipe(key->key, sizeof key->key);
     slots_give(&key->slot.owner->aeads, key);
+}
+
+static struct loaded *mask_loaded(const struct kw_mask_key *key)
+{
+    return &key->slot.owner->mask_loaded[key->aead];
 }
 
 static enum kw_status mask_new(struct kw_crypto *crypto, enum kw_aead aead, const uint8_t *key,
                                struct kw_mask_key **ret)
 {
-    struct kw_openssl *ssl = openssl_of(crypto);
-    struct kw_mask_key *made = slots_take(&ssl->masks);
+    struct kw_mask_key *made = slots_take(&openssl_of(crypto)->masks);
 
     if (made == NULL)
         return KW_ERR_MEMORY;
-    made->is_chacha = aead == KW_CHACHA20_POLY1305;
-    if (EVP_EncryptInit_ex2(made->ctx, ssl->mask[aead], key, NULL, NULL) != 1 ||
-        EVP_CIPHER_CTX_set_padding(made->ctx, 0) != 1) {
-        (void)EVP_CIPHER_CTX_reset(made->ctx);
-        slots_give(&ssl->masks, made);
-        return failed();
-    }
+    made->aead = (uint8_t)aead;
+    memcpy(made->key, key, kw_aead_info(aead)->key_len);
     *ret = made;
     return KW_OK;
 }
@@ -134,15 +183,19 @@ static enum kw_status mask(struct kw_mask_key *key, const uint8_t sample[KW_MASK
                            uint8_t dst[KW_MASK_LEN])
 {
     static const uint8_t zeros[KW_MASK_LEN];
+    struct loaded *loaded = mask_loaded(key);
     int len = 0;
+    enum kw_status status = load(loaded, key, key->key, true);
 
-    if (key->is_chacha) {
-        if (EVP_EncryptInit_ex2(key->ctx, NULL, NULL, sample, NULL) != 1)
-            return failed();
+    if (status != KW_OK)
+        return status;
+    if (key->aead == KW_CHACHA20_POLY1305) {
+        if (EVP_EncryptInit_ex2(loaded->ctx, NULL, NULL, sample, NULL) != 1)
+            return failed_with(loaded);
         sample = zeros;
     }
-    if (EVP_EncryptUpdate(key->ctx, dst, &len, sample, KW_MASK_LEN) != 1 || len != KW_MASK_LEN)
-        return failed();
+    if (EVP_EncryptUpdate(loaded->ctx, dst, &len, sample, KW_MASK_LEN) != 1 || len != KW_MASK_LEN)
+        return failed_with(loaded);
     return KW_OK;
 }
 
@@ -150,29 +203,25 @@ static void mask_free(struct kw_mask_key *key)
 {
     if (key == NULL)
         return;
-    (void)EVP_CIPHER_CTX_reset(key->ctx);
+    if (mask_loaded(key)->owner == key)
+        unload(mask_loaded(key), true);
+    kw_wipe(key->key, sizeof key->key);
     slots_give(&key->slot.owner->masks, key);
 }
 
-static enum kw_status make_contexts(struct kw_openssl *ssl, struct slots *slots, size_t count)
+/* Makes a context that only needs keys from now on. */
+static enum kw_status make_context(struct loaded *loaded, const EVP_CIPHER *cipher,
+                                   bool for_sealing)
 {
-    enum kw_status status = slots_init(slots, ssl, sizeof(struct kw_aead_key), count);
+    static const uint8_t zeros[KW_KEY_MAX];
 
-    for (size_t i = 0; status == KW_OK && i < count; i++) {
-        struct kw_aead_key *key = slots_at(slots, i);
-
-        key->ctx = EVP_CIPHER_CTX_new();
-        if (key->ctx == NULL)
-            status = KW_ERR_MEMORY;
-    }
-    return status;
-}
-
-static void free_contexts(struct slots *slots)
-{
-    for (size_t i = 0; slots->memory != NULL && i < slots->count; i++)
-        EVP_CIPHER_CTX_free(((struct kw_aead_key *)slots_at(slots, i))->ctx);
-    slots_deinit(slots);
+    loaded->ctx = EVP_CIPHER_CTX_new();
+    if (loaded->ctx == NULL)
+        return KW_ERR_MEMORY;
+    if (EVP_CipherInit_ex2(loaded->ctx, cipher, zeros, zeros, for_sealing, NULL) != 1 ||
+        EVP_CIPHER_CTX_set_padding(loaded->ctx, 0) != 1)
+        return failed();
+    return KW_OK;
 }
 
 enum kw_status cipher_part_init(struct kw_openssl *ssl, const struct kw_openssl_config *config)
@@ -201,16 +250,25 @@ enum kw_status cipher_part_init(struct kw_openssl *ssl, const struct kw_openssl_
         ssl->mask[i] = EVP_CIPHER_fetch(NULL, mask_names[i], NULL);
         if (ssl->aead[i] == NULL || ssl->mask[i] == NULL)
             return failed();
+        status = make_context(&ssl->mask_loaded[i], ssl->mask[i], true);
+        for (size_t sealing = 0; sealing < 2 && status == KW_OK; sealing++)
+            status = make_context(&ssl->aead_loaded[i][sealing], ssl->aead[i], sealing);
+        if (status != KW_OK)
+            return status;
     }
-    status = make_contexts(ssl, &ssl->aeads, count);
-    return status == KW_OK ? make_contexts(ssl, &ssl->masks, count) : status;
+    status = slots_init(&ssl->aeads, ssl, sizeof(struct kw_aead_key), count);
+    return status == KW_OK ? slots_init(&ssl->masks, ssl, sizeof(struct kw_mask_key), count)
+                           : status;
 }
 
 void cipher_part_deinit(struct kw_openssl *ssl)
 {
-    free_contexts(&ssl->aeads);
-    free_contexts(&ssl->masks);
+    slots_deinit(&ssl->aeads);
+    slots_deinit(&ssl->masks);
     for (size_t i = 0; i < KW_AEAD_COUNT; i++) {
+        EVP_CIPHER_CTX_free(ssl->mask_loaded[i].ctx);
+        EVP_CIPHER_CTX_free(ssl->aead_loaded[i][0].ctx);
+        EVP_CIPHER_CTX_free(ssl->aead_loaded[i][1].ctx);
         EVP_CIPHER_free(ssl->aead[i]);
         EVP_CIPHER_free(ssl->mask[i]);
     }

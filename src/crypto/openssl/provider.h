@@ -12,7 +12,7 @@
 #include <openssl/evp.h>
 
 /*
- * A pool of equal objects whose libcrypto contexts are made once. Every object begins with a slot;
+ * A pool of equal objects, made once. Every object begins with a slot;
  * free ones are linked through it.
  */
 struct slot {
@@ -49,6 +49,12 @@ struct curve {
     EVP_PKEY_CTX *verify; /* kept on `peer`; NULL for X25519 */
 };
 
+/* A context that serves many keys, one after the other. */
+struct loaded {
+    EVP_CIPHER_CTX *ctx;
+    const void *owner; /* whose key it holds; NULL: no secret */
+};
+
 struct kw_openssl {
     struct kw_crypto base; /* first */
     struct kw_crypto_ops ops;
@@ -56,6 +62,8 @@ struct kw_openssl {
     EVP_MD *md[KW_HASH_COUNT];
     EVP_CIPHER *aead[KW_AEAD_COUNT];
     EVP_CIPHER *mask[KW_AEAD_COUNT];
+    struct loaded aead_loaded[KW_AEAD_COUNT][2]; /* for opening, for sealing */
+    struct loaded mask_loaded[KW_AEAD_COUNT];
     EVP_MAC_CTX *hmac[HMAC_COUNT];
     EVP_MD_CTX *peek[KW_HASH_COUNT];
     struct curve curves[CURVE_COUNT];
