@@ -433,9 +433,12 @@ void kw_dtls_event(struct kw_dtls *dtls, enum kw_dtls_event_type type, struct kw
         (struct kw_dtls_event){.type = type, .data = data, .alert = KW_ALERT_NONE};
 }
 
+/* Both have signed, and nobody signs again: the identity has no task left. */
 void kw_dtls_connected(struct kw_dtls *dtls)
 {
     dtls->state = KW_STATE_CONNECTED;
+    dtls->crypto->ops->identity_free(dtls->identity);
+    dtls->identity = NULL;
     kw_dtls_undoom(dtls);
     dtls->facts.duration = dtls->now - dtls->started_at;
     kw_dtls_event(dtls, KW_DTLS_EVENT_CONNECTED, (struct kw_bytes){NULL, 0});

@@ -152,6 +152,12 @@ static enum kw_status take_keys(struct kw_session *session, struct kw_generation
     return KW_OK;
 }
 
+static void drop_identity(struct kw_session *session, struct kw_generation *gen)
+{
+    session->shared->dtls.crypto->ops->identity_free(gen->identity);
+    gen->identity = NULL;
+}
+
 static void connected(struct kw_session *session, struct kw_generation *gen, kw_ns now)
 {
     struct kw_session_event event = {
@@ -170,6 +176,7 @@ static void connected(struct kw_session *session, struct kw_generation *gen, kw_
                            KW_ALERT_NONE, now);
         return;
     }
+    drop_identity(session, gen); /* nothing will be signed with it again */
     gen->connected = true;
     gen->stage = KW_STAGE_READY;
     gen->ready = now;
@@ -344,10 +351,7 @@ void kw_generation_retire(struct kw_session *session, struct kw_generation *gen,
         gen->ice = NULL;
         kw_wipe(gen->ice_mem, kw_ice_size());
     }
-    if (gen->identity != NULL) {
-        session->shared->dtls.crypto->ops->identity_free(gen->identity);
-        gen->identity = NULL;
-    }
+    drop_identity(session, gen);
     kw_wipe(gen->client_random, sizeof gen->client_random);
     gen->stage = KW_STAGE_RETIRED;
     gen->retired = now;

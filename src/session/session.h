@@ -63,7 +63,7 @@ struct kw_generation {
     bool connected;   /* its association has finished */
     bool heard;       /* its peer has shown handshake traffic */
 
-    struct kw_identity *identity; /* our hold; given back when retired */
+    struct kw_identity *identity; /* our hold, until it has signed */
     struct kw_fingerprint our_fingerprint;
     struct kw_fingerprint fingerprints[KW_DTLS_FINGERPRINTS_MAX];
     size_t fingerprint_count;

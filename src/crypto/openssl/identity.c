@@ -9,6 +9,7 @@
 #include "base/assert.h"
 
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
@@ -16,7 +17,7 @@
 #include <string.h>
 
 enum {
-    CERT_SIZE = 512, /* ours; about 330 bytes are used */
+    CERT_SIZE = 512, /* room to write ours in; about 330 bytes are used, and only those are kept */
     DAY_MS = 86400 * 1000,
     VALID_DAYS = 30,
 };
@@ -27,7 +28,7 @@ struct kw_identity {
     EVP_PKEY *key;
     EVP_PKEY_CTX *sign;
     size_t cert_len;
-    uint8_t cert[CERT_SIZE];
+    uint8_t *cert;
 };
 
 static enum kw_status failed(void)
@@ -50,7 +51,7 @@ static enum kw_status sign_digest(struct kw_identity *identity, const uint8_t di
 static enum kw_status write_certificate(struct kw_openssl *ssl, struct kw_identity *identity,
                                         struct kw_cert_fields *fields, kw_utc_ms now)
 {
-    uint8_t tbs[KW_CERT_TBS_MAX], digest[32], signature[80];
+    uint8_t tbs[KW_CERT_TBS_MAX], digest[32], signature[80], cert[CERT_SIZE];
     size_t tbs_len, signature_len;
     enum kw_status status;
 
@@ -71,9 +72,10 @@ static enum kw_status write_certificate(struct kw_openssl *ssl, struct kw_identi
         return status;
     identity->cert_len =
         kw_cert_write((struct kw_bytes){tbs, tbs_len}, (struct kw_bytes){signature, signature_len},
-                      identity->cert, sizeof identity->cert);
+                      cert, sizeof cert);
     KW_ASSERT(identity->cert_len != 0);
-    return KW_OK;
+    identity->cert = OPENSSL_memdup(cert, identity->cert_len);
+    return identity->cert != NULL ? KW_OK : KW_ERR_MEMORY;
 }
 
 static void identity_free(struct kw_identity *identity)
@@ -82,8 +84,10 @@ static void identity_free(struct kw_identity *identity)
         return;
     EVP_PKEY_CTX_free(identity->sign);
     EVP_PKEY_free(identity->key);
+    OPENSSL_free(identity->cert);
     identity->sign = NULL;
     identity->key = NULL;
+    identity->cert = NULL;
     slots_give(&identity->slot.owner->identities, identity);
 }
 
@@ -277,6 +281,7 @@ void identity_part_deinit(struct kw_openssl *ssl)
 
         EVP_PKEY_CTX_free(identity->sign);
         EVP_PKEY_free(identity->key);
+        OPENSSL_free(identity->cert);
     }
     slots_deinit(&ssl->identities);
 }
