@@ -339,6 +339,8 @@ void kw_generation_retire(struct kw_session *session, struct kw_generation *gen,
         kw_generation_drop_dtls(session, gen);
         return;
     }
+    if (gen->stage == KW_STAGE_PREVIOUS)
+        kw_wheel_settle(session, gen);
     kw_generation_snapshot(session, gen);
     kw_generation_drop_srtp(session, gen);
     if (how != KW_RETIRE_FAILED)

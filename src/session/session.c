@@ -297,6 +297,7 @@ void kw_session_end(struct kw_session *session, enum kw_session_end why, enum kw
                     enum kw_alert alert, kw_ns now)
 {
     struct kw_generation *current = kw_session_current_of(session);
+    struct kw_generation *previous = kw_session_previous_of(session);
     struct kw_session_event event = {
         .type = KW_SESSION_EVENT_CLOSED,
         .generation = current != NULL ? current->number : session->generation_count,
@@ -307,6 +308,9 @@ void kw_session_end(struct kw_session *session, enum kw_session_end why, enum kw
 
     if (session->closed)
         return;
+    /* Its rotation has happened, and is told with its figures. */
+    if (previous != NULL)
+        kw_generation_retire(session, previous, KW_RETIRE_TOLD, now);
     session->closed = true;
     for (size_t i = 0; i < KW_SESSION_GENERATIONS; i++) {
         struct kw_generation *gen = &session->generations[i];

@@ -224,6 +224,8 @@ void kw_wheel_switch(struct kw_session *session, struct kw_generation *gen, kw_n
 void kw_wheel_turn(struct kw_session *session, kw_ns now);
 /* Cheap part of it, after each packet. */
 void kw_wheel_used(struct kw_session *session, kw_ns now);
+/* The overlap is over: what was lost across the switch is known. */
+void kw_wheel_settle(struct kw_session *session, struct kw_generation *previous);
 /* Its keys may still protect a packet. */
 bool kw_wheel_may_send(const struct kw_session *session, const struct kw_generation *gen,
                        kw_ns now);

@@ -291,18 +291,19 @@ static uint64_t settle_tracks(struct kw_session *session)
     return lost;
 }
 
-static void turn_previous(struct kw_session *session, struct kw_generation *previous, kw_ns now)
+void kw_wheel_settle(struct kw_session *session, struct kw_generation *previous)
 {
     struct kw_generation *current = kw_session_current_of(session);
-    uint64_t lost;
 
-    if (now < previous->retire_at)
-        return;
-    lost = settle_tracks(session);
-    previous->lost_across_switch = lost;
+    previous->lost_across_switch = settle_tracks(session);
     if (current != NULL)
-        current->lost_across_switch = lost;
-    kw_generation_retire(session, previous, KW_RETIRE_TOLD, now);
+        current->lost_across_switch = previous->lost_across_switch;
+}
+
+static void turn_previous(struct kw_session *session, struct kw_generation *previous, kw_ns now)
+{
+    if (now >= previous->retire_at)
+        kw_generation_retire(session, previous, KW_RETIRE_TOLD, now);
 }
 
 static void turn_next(struct kw_session *session, struct kw_generation *next, kw_ns now)

@@ -333,6 +333,31 @@ static void one_connection_restarts(void **state)
     end(world);
 }
 
+/* A call that ends while the old keys are still accepted has rotated none the less. */
+static void a_rotation_is_recorded_when_the_call_ends_within_it(void **state)
+{
+    struct world *world = begin(&plain);
+    struct peer *old = up(world), *new;
+    const struct kw_fact *rotated;
+
+    (void)state;
+    world_run(world, world->now + KW_S(3));
+    assert_int_equal(add(world, old, "generations", &new), 201);
+    assert_true(world_until(world, newest_is_up, KW_S(5)));
+    world_run(world, world->now + KW_S(2));
+    assert_int_equal(world_facts(world, KW_FACT_ROTATED), 0);
+    assert_int_equal(
+        world_request(world, KW_REQUEST_DELETE, new->location, "demo-token", "", NULL, 0), 200);
+    assert_int_equal(world_facts(world, KW_FACT_ROTATED), 1);
+    rotated = world_last_fact(world, KW_FACT_ROTATED);
+    assert_true(rotated->u.rotated.overlap_us >= 1900000 && rotated->u.rotated.old_packets > 0);
+    assert_int_equal(rotated->u.rotated.lost, 0);
+    world_run(world, world->now + KW_S(2));
+    assert_int_equal(world_facts(world, KW_FACT_SESSION_CLOSED), 1);
+    assert_int_equal(world->facts_reserved, 0);
+    end(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +370,7 @@ int main(void)
         cmocka_unit_test(a_wrong_fingerprint_of_next_ends_next_only),
         cmocka_unit_test(close_of_the_old_one_never_ends_the_call),
         cmocka_unit_test(one_connection_restarts),
+        cmocka_unit_test(a_rotation_is_recorded_when_the_call_ends_within_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
