@@ -86,15 +86,33 @@ static bool wait_until_ready(struct daemon *daemon)
     return ready;
 }
 
+static bool start(struct daemon *daemon, const char *const *argv)
+{
+    daemon->pid = fork();
+    if (daemon->pid == 0)
+        child(daemon, (char *const *)(uintptr_t)argv);
+    if (daemon->pid < 0)
+        return false;
+    if (wait_until_ready(daemon))
+        return true;
+    daemon_end(daemon, SIGKILL);
+    return false;
+}
+
+static bool make_folder(struct daemon *daemon)
+{
+    memset(daemon, 0, sizeof *daemon);
+    strcpy(daemon->folder, "/tmp/keywheel-system-XXXXXX");
+    return mkdtemp(daemon->folder) != NULL;
+}
+
 bool daemon_start(struct daemon *daemon, const char *program, const char *const *wrapper,
                   const char *const *arguments)
 {
     const char *argv[DAEMON_ARGS_MAX + 8];
     size_t argc = 0;
 
-    memset(daemon, 0, sizeof *daemon);
-    strcpy(daemon->folder, "/tmp/keywheel-system-XXXXXX");
-    if (mkdtemp(daemon->folder) == NULL)
+    if (!make_folder(daemon))
         return false;
     for (; wrapper != NULL && *wrapper != NULL; wrapper++)
         argv[argc++] = *wrapper;
@@ -108,15 +126,48 @@ bool daemon_start(struct daemon *daemon, const char *program, const char *const 
     for (; arguments != NULL && *arguments != NULL && argc < DAEMON_ARGS_MAX; arguments++)
         argv[argc++] = *arguments;
     argv[argc] = NULL;
-    daemon->pid = fork();
-    if (daemon->pid == 0)
-        child(daemon, (char *const *)(uintptr_t)argv);
-    if (daemon->pid < 0)
+    return start(daemon, argv);
+}
+
+static FILE *create(const struct daemon *daemon, const char *name)
+{
+    char path[128];
+    int fd;
+
+    snprintf(path, sizeof path, "%s/%s", daemon->folder, name);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    return fd >= 0 ? fdopen(fd, "w") : NULL;
+}
+
+bool daemon_start_tenant(struct daemon *daemon, const char *const *tenant, const char *folder)
+{
+    static const char *const argv[] = {KW_KEYWHEELD, "--config", "keywheeld.yml", NULL};
+    static const char token[] = "clinic-token-of-this-test";
+    FILE *file;
+
+    if (folder == NULL && !make_folder(daemon))
         return false;
-    if (wait_until_ready(daemon))
-        return true;
-    daemon_end(daemon, SIGKILL);
-    return false;
+    if (folder != NULL) {
+        memset(daemon, 0, sizeof *daemon);
+        strcpy(daemon->folder, folder);
+    }
+    file = create(daemon, "token");
+    if (file == NULL)
+        return false;
+    fprintf(file, "%s\n", token);
+    fclose(file);
+    file = create(daemon, "keywheeld.yml");
+    if (file == NULL)
+        return false;
+    fprintf(file, "listen: [127.0.0.1:0]\nadmin: 127.0.0.1:0\ndata: data\ncalls: 16\ndrain: 1s\n"
+                  "tenants:\n  - name: clinic\n    token-file: token\n");
+    for (; tenant != NULL && *tenant != NULL; tenant++)
+        fprintf(file, "    %s\n", *tenant);
+    fclose(file);
+    if (!start(daemon, argv))
+        return false;
+    strcpy(daemon->token, token);
+    return true;
 }
 
 void daemon_end(struct daemon *daemon, int signal)

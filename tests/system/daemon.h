@@ -26,6 +26,12 @@ struct daemon {
  */
 bool daemon_start(struct daemon *daemon, const char *program, const char *const *wrapper,
                   const char *const *arguments);
+/*
+ * A gateway with one tenant, "clinic": `tenant` are further lines of its configuration, each
+ * "key: value". Data is kept in FOLDER/data; once more on the folder of an earlier one when
+ * `folder` names it.
+ */
+bool daemon_start_tenant(struct daemon *daemon, const char *const *tenant, const char *folder);
 /* Sends the signal (0: none) and waits for the end. */
 void daemon_end(struct daemon *daemon, int signal);
 void daemon_remove_folder(struct daemon *daemon);

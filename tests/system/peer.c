@@ -4,6 +4,9 @@
 #include "peer.h"
 
 #include "../http/client.h"
+#include "base/writer.h"
+#include "rtp/rtcp.h"
+#include "rtp/rtp.h"
 #include "sdp/sdp.h"
 #include "sys/clock.h"
 
@@ -78,21 +81,20 @@ static bool header_value(const char *answer, const char *name, char *dst, size_t
 static size_t write_offer(struct peer *peer, const struct kw_ice_credentials *credentials,
                           char *dst, size_t dst_size)
 {
-    struct kw_fingerprint fingerprint;
     struct kw_sdp_offer_params params;
 
     assert_int_equal(world.crypto->ops->identity_new(world.crypto, kw_clock_utc(), &peer->identity),
                      KW_OK);
     assert_int_equal(kw_crypto_fingerprint(world.crypto, KW_SHA256,
                                            world.crypto->ops->identity_certificate(peer->identity),
-                                           &fingerprint),
+                                           &peer->fingerprint),
                      KW_OK);
     params = (struct kw_sdp_offer_params){
         .session_id = 1,
         .version = 1,
         .ufrag = credentials->ufrag,
         .pwd = credentials->pwd,
-        .fingerprint = &fingerprint,
+        .fingerprint = &peer->fingerprint,
         .setup = KW_SDP_SETUP_ACTPASS,
         .direction = KW_SDP_SENDRECV,
         .cname = "peer",
@@ -129,6 +131,8 @@ static void start_transport(struct peer *peer, const struct kw_ice_credentials *
     assert_int_equal(kw_ice_init(peer->memory[0], &ice, now, &peer->ice), KW_OK);
     assert_int_equal(kw_dtls_init(peer->memory[1], &world.dtls, &dtls, now, &peer->dtls), KW_OK);
 
+    assert_int_equal(remote->fingerprint_count, 1);
+    peer->remote_fingerprint = remote->fingerprints[0];
     assert_true(remote->candidate_count >= 1);
     peer->path.local = (struct kw_address){.family = 4, .port = 1};
     for (size_t i = 0; i < remote->candidate_count && peer->path.remote.family != 4; i++)
@@ -137,44 +141,86 @@ static void start_transport(struct peer *peer, const struct kw_ice_credentials *
     assert_int_equal(kw_ice_add_path(peer->ice, &peer->path, 1000, now), KW_OK);
 }
 
-bool peer_call(struct peer *peer, const struct daemon *daemon)
+static bool post_offer(struct peer *peer, const struct daemon *daemon, const char *path)
 {
     static char body[KW_SDP_TEXT_MAX], request[KW_SDP_TEXT_MAX + 1024], answer[65536];
     static struct kw_sdp sdp;
     struct kw_ice_credentials credentials = {0};
     struct kw_sdp_problem problem;
-    struct sockaddr_storage name;
     const char *text;
     size_t len;
     int request_len;
 
-    memset(peer, 0, sizeof *peer);
-    peer->fd = -1;
-    peer->ssrc = 0x4b570001;
     assert_int_equal(kw_ice_credentials_draw(&world.random, &credentials), KW_OK);
     len = write_offer(peer, &credentials, body, sizeof body);
     assert_true(len != 0);
     request_len = snprintf(request, sizeof request,
-                           "POST /v1/calls HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                           "POST %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
                            "Authorization: Bearer %s\r\nContent-Type: application/sdp\r\n"
                            "Content-Length: %zu\r\n\r\n%s",
-                           daemon->token, len, body);
+                           path, daemon->token, len, body);
     peer->http_status =
         client_ask(&daemon->http, request, (size_t)request_len, answer, sizeof answer);
     if (peer->http_status != 201)
         return false;
-    assert_true(header_value(answer, "\r\nLocation: ", peer->location, sizeof peer->location));
+    if (peer->location[0] == '\0')
+        assert_true(header_value(answer, "\r\nLocation: ", peer->location, sizeof peer->location));
     header_value(answer, "\r\nETag: ", peer->etag, sizeof peer->etag);
     text = strstr(answer, "\r\n\r\n") + 4;
     CHECK(kw_sdp_answer_parse((struct kw_bytes){(const uint8_t *)text, strlen(text)}, &sdp,
                               &problem) == KW_SDP_OK,
           "answer line %u: %s", problem.line, problem.what);
     start_transport(peer, &credentials, &sdp.transport);
+    return true;
+}
+
+static void open_socket(struct peer *peer)
+{
+    struct sockaddr_storage name;
+    socklen_t len = kw_address_to_socket(&peer->path.remote, &name);
 
     peer->fd = socket(AF_INET, SOCK_DGRAM, 0);
     assert_true(peer->fd >= 0);
-    len = kw_address_to_socket(&peer->path.remote, &name);
-    assert_int_equal(connect(peer->fd, (struct sockaddr *)&name, (socklen_t)len), 0);
+    assert_int_equal(connect(peer->fd, (struct sockaddr *)&name, len), 0);
+}
+
+static void reset(struct peer *peer, uint32_t ssrc)
+{
+    memset(peer, 0, sizeof *peer);
+    peer->fd = -1;
+    peer->ssrc = ssrc;
+}
+
+bool peer_post(struct peer *peer, const struct daemon *daemon, const char *path, uint32_t ssrc)
+{
+    const char *tail = strstr(path, "/generations");
+
+    reset(peer, ssrc);
+    if (tail != NULL)
+        memcpy(peer->location, path, (size_t)(tail - path));
+    if (!post_offer(peer, daemon, path))
+        return false;
+    open_socket(peer);
+    return true;
+}
+
+bool peer_call(struct peer *peer, const struct daemon *daemon)
+{
+    return peer_post(peer, daemon, "/v1/calls", 0x4b570001);
+}
+
+bool peer_restart(struct peer *peer, struct peer *old, const struct daemon *daemon)
+{
+    char path[300];
+
+    reset(peer, old->ssrc);
+    strcpy(peer->location, old->location);
+    snprintf(path, sizeof path, "%s/restart", old->location);
+    if (!post_offer(peer, daemon, path))
+        return false;
+    peer->fd = old->fd;
+    peer->seq = old->seq;
+    old->fd = -1;
     return true;
 }
 
@@ -183,6 +229,9 @@ static void take_keys(struct peer *peer)
     struct kw_srtp_params params = {
         .kernel = world.kernel, .crypto = world.crypto, .ssrc_max = SSRC_MAX};
 
+    assert_int_equal(kw_dtls_export(peer->dtls, "EXTRACTOR-dtls_srtp", (struct kw_bytes){NULL, 0},
+                                    peer->exported, sizeof peer->exported),
+                     KW_OK);
     assert_int_equal(kw_dtls_take_srtp_keys(peer->dtls, &peer->keys), KW_OK);
     peer->memory[2] = aligned(kw_srtp_size(SSRC_MAX));
     peer->memory[3] = aligned(kw_srtp_size(SSRC_MAX));
@@ -242,6 +291,8 @@ static void take_media(struct peer *peer, uint8_t *datagram, size_t len)
     if (kw_srtp_unprotect(peer->receiving, datagram, &len) != KW_ACCEPT)
         return;
     peer->back++;
+    if (peer->on_rtp != NULL)
+        peer->on_rtp(peer->ctx, datagram, len);
     if (len < PAYLOAD_LEN + RTP_HEADER_LEN)
         return;
     for (uint16_t seq = peer->seq; (uint16_t)(peer->seq - seq) < 64; seq--) {
@@ -265,18 +316,16 @@ static void take_datagram(struct peer *peer, uint8_t *datagram, size_t len, kw_n
     }
 }
 
-static void turn(struct peer *peer, kw_ns until)
+static kw_ns deadline_of(const struct peer *peer)
+{
+    return KW_MIN(kw_ice_deadline(peer->ice), kw_dtls_deadline(peer->dtls));
+}
+
+static void serve(struct peer *peer, kw_ns now)
 {
     uint8_t datagram[2048];
-    struct pollfd pollfd = {.fd = peer->fd, .events = POLLIN};
-    kw_ns now = kw_clock_now();
-    kw_ns wait = KW_MIN(KW_MIN(kw_ice_deadline(peer->ice), kw_dtls_deadline(peer->dtls)), until);
     ssize_t n;
 
-    flush(peer, now);
-    wait = wait > now ? (wait - now + KW_MS(1) - 1) / KW_MS(1) : 0;
-    poll(&pollfd, 1, (int)KW_MIN(wait, (kw_ns)100));
-    now = kw_clock_now();
     while ((n = recv(peer->fd, datagram, sizeof datagram, MSG_DONTWAIT)) > 0)
         take_datagram(peer, datagram, (size_t)n, now);
     if (kw_ice_deadline(peer->ice) <= now)
@@ -287,6 +336,31 @@ static void turn(struct peer *peer, kw_ns until)
     flush(peer, now);
 }
 
+static void turn(struct peer *const *peers, size_t count, kw_ns until)
+{
+    struct pollfd pollfds[PEERS_MAX];
+    kw_ns now = kw_clock_now();
+    kw_ns wait = until;
+
+    assert_true(count <= PEERS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        pollfds[i] = (struct pollfd){.fd = peers[i]->fd, .events = POLLIN};
+        wait = KW_MIN(wait, deadline_of(peers[i]));
+        flush(peers[i], now);
+    }
+    wait = wait > now ? (wait - now + KW_MS(1) - 1) / KW_MS(1) : 0;
+    poll(pollfds, count, (int)KW_MIN(wait, (kw_ns)100));
+    now = kw_clock_now();
+    for (size_t i = 0; i < count; i++)
+        serve(peers[i], now);
+}
+
+void peers_run(struct peer *const *peers, size_t count, kw_ns until)
+{
+    while (kw_clock_now() < until)
+        turn(peers, count, until);
+}
+
 bool peer_run(struct peer *peer, kw_ns time, bool (*done)(const struct peer *peer))
 {
     kw_ns until = kw_clock_now() + time;
@@ -294,7 +368,7 @@ bool peer_run(struct peer *peer, kw_ns time, bool (*done)(const struct peer *pee
     while (kw_clock_now() < until) {
         if (done != NULL && done(peer))
             return true;
-        turn(peer, until);
+        turn(&peer, 1, until);
     }
     return done != NULL && done(peer);
 }
@@ -304,23 +378,59 @@ bool peer_is_connected(const struct peer *peer)
     return peer->is_connected;
 }
 
-static void send_packet(struct peer *peer)
+void peer_send(struct peer *peer, const struct peer_frame *frame)
 {
-    uint8_t packet[RTP_HEADER_LEN + PAYLOAD_LEN + KW_SRTP_TAIL] = {0x80, 111};
-    uint32_t timestamp = (uint32_t)peer->seq * 960;
-    size_t len = RTP_HEADER_LEN + PAYLOAD_LEN;
+    uint8_t packet[RTP_HEADER_LEN + PEER_FRAME_MAX + KW_SRTP_TAIL] = {0x80};
+    size_t len = RTP_HEADER_LEN + frame->len;
 
-    peer->seq++;
-    packet[2] = (uint8_t)(peer->seq >> 8);
-    packet[3] = (uint8_t)peer->seq;
-    for (size_t i = 0; i < 4; i++) {
-        packet[4 + i] = (uint8_t)(timestamp >> (24 - 8 * i));
-        packet[8 + i] = (uint8_t)(peer->ssrc >> (24 - 8 * i));
-    }
-    fill_payload(packet + RTP_HEADER_LEN, peer->seq);
+    assert_true(frame->len <= PEER_FRAME_MAX);
+    packet[1] = frame->payload_type;
+    kw_rtp_set_seq(packet, frame->seq);
+    kw_rtp_set_timestamp(packet, frame->timestamp);
+    kw_rtp_set_ssrc(packet, peer->ssrc);
+    memcpy(packet + RTP_HEADER_LEN, frame->payload, frame->len);
     assert_int_equal(kw_srtp_protect(peer->sending, packet, &len, sizeof packet), KW_ACCEPT);
     (void)!send(peer->fd, packet, len, 0);
     peer->sent++;
+}
+
+void peer_report(struct peer *peer, uint32_t timestamp, kw_ns now)
+{
+    const struct kw_rtcp_sender sender = {
+        .ntp = kw_ntp_from_ns(now), .timestamp = timestamp, .packets = (uint32_t)peer->sent};
+    uint8_t packet[256];
+    struct kw_writer out = kw_writer_of(packet, sizeof packet - KW_SRTP_TAIL);
+    size_t len;
+
+    kw_rtcp_write_sr(&out, peer->ssrc, &sender, NULL, 0);
+    kw_rtcp_write_cname(&out, peer->ssrc, (struct kw_bytes){(const uint8_t *)"peer", 4});
+    assert_false(out.failed);
+    len = kw_writer_view(&out).len;
+    assert_int_equal(kw_srtcp_protect(peer->sending, packet, &len, sizeof packet), KW_ACCEPT);
+    (void)!send(peer->fd, packet, len, 0);
+}
+
+void peer_close(struct peer *peer)
+{
+    kw_ns now = kw_clock_now();
+
+    kw_dtls_close(peer->dtls, now);
+    flush(peer, now);
+}
+
+static void send_packet(struct peer *peer)
+{
+    uint8_t payload[PAYLOAD_LEN];
+    struct peer_frame frame = {
+        .payload_type = 111,
+        .timestamp = (uint32_t)peer->seq * 960,
+        .payload = payload,
+        .len = sizeof payload,
+    };
+
+    frame.seq = ++peer->seq;
+    fill_payload(payload, frame.seq);
+    peer_send(peer, &frame);
 }
 
 void peer_talk(struct peer *peer, uint64_t packets, kw_ns interval)
@@ -331,7 +441,7 @@ void peer_talk(struct peer *peer, uint64_t packets, kw_ns interval)
         send_packet(peer);
         next += interval;
         while (kw_clock_now() < next)
-            turn(peer, next);
+            turn(&peer, 1, next);
     }
 }
 
@@ -340,15 +450,23 @@ void peer_listen(struct peer *peer, kw_ns time)
     (void)peer_run(peer, time, NULL);
 }
 
+int peer_ask(const struct peer *peer, const struct daemon *daemon, const char *method,
+             const char *tail, char *answer, size_t answer_size)
+{
+    char request[512];
+    int len = snprintf(request, sizeof request,
+                       "%s %s%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                       "Authorization: Bearer %s\r\nContent-Length: 0\r\n\r\n",
+                       method, peer->location, tail, daemon->token);
+
+    return client_ask(&daemon->http, request, (size_t)len, answer, answer_size);
+}
+
 int peer_hang_up(struct peer *peer, const struct daemon *daemon)
 {
-    char request[512], answer[4096];
-    int len = snprintf(request, sizeof request,
-                       "DELETE %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-                       "Authorization: Bearer %s\r\n\r\n",
-                       peer->location, daemon->token);
+    char answer[4096];
 
-    return client_ask(&daemon->http, request, (size_t)len, answer, sizeof answer);
+    return peer_ask(peer, daemon, "DELETE", "", answer, sizeof answer);
 }
 
 void peer_free(struct peer *peer)

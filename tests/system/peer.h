@@ -13,6 +13,9 @@
 #include <keywheel/ice.h>
 #include <keywheel/srtp.h>
 
+/* RFC 5764, section 4.2, for AES-128-GCM: two keys of 16 bytes, two salts of 12. */
+enum { PEER_EXPORTED_LEN = 56 };
+
 struct peer {
     int fd;
     struct kw_path path;
@@ -21,8 +24,9 @@ struct peer {
     struct kw_srtp *sending, *receiving;
     void *memory[4];
     struct kw_identity *identity;
-    struct kw_fingerprint remote_fingerprint;
-    struct kw_srtp_keys keys; /* of the association, kept for the key scan */
+    struct kw_fingerprint fingerprint, remote_fingerprint;
+    struct kw_srtp_keys keys;            /* of the association, kept for the key scan */
+    uint8_t exported[PEER_EXPORTED_LEN]; /* .. as our own exporter gives them */
     char location[256];
     char etag[64];
     int http_status;
@@ -32,7 +36,20 @@ struct peer {
     uint32_t ssrc;
     uint64_t sent, back;
     uint64_t recognised; /* came back with the payload that was sent */
+    /* Sees each clear RTP packet that comes in; NULL: nobody does. */
+    void (*on_rtp)(void *ctx, const uint8_t *packet, size_t len);
+    void *ctx;
 };
+
+/* One packet of media, as an encoder makes it. */
+struct peer_frame {
+    uint8_t payload_type;
+    uint16_t seq;
+    uint32_t timestamp;
+    const uint8_t *payload;
+    size_t len; /* at most PEER_FRAME_MAX */
+};
+enum { PEER_FRAME_MAX = 1200 };
 
 /* Makes what all peers share; once. */
 void peer_world_open(void);
@@ -41,6 +58,26 @@ struct kw_crypto *peer_crypto(void);
 
 /* POSTs an offer to /v1/calls and makes the client for the answer; false: http_status says why. */
 bool peer_call(struct peer *peer, const struct daemon *daemon);
+/*
+ * The same at another place: a room, LOCATION "/generations". The new connection has a socket and
+ * an SSRC of its own.
+ */
+bool peer_post(struct peer *peer, const struct daemon *daemon, const char *path, uint32_t ssrc);
+/*
+ * POSTs to LOCATION "/restart". The connection keeps its socket and SSRC and gets everything else
+ * anew; what `old` still holds of the socket is taken from it.
+ */
+bool peer_restart(struct peer *peer, struct peer *old, const struct daemon *daemon);
+/* A request without a body to LOCATION and what follows it; returns the status. */
+int peer_ask(const struct peer *peer, const struct daemon *daemon, const char *method,
+             const char *tail, char *answer, size_t answer_size);
+/* Serves several connections at once until that moment. */
+void peers_run(struct peer *const *peers, size_t count, kw_ns until);
+void peer_send(struct peer *peer, const struct peer_frame *frame);
+/* A sender report: `timestamp` is what the media clock shows now. */
+void peer_report(struct peer *peer, uint32_t timestamp, kw_ns now);
+/* close_notify. */
+void peer_close(struct peer *peer);
 /* Runs for `time`, or until `done` says so; true when it did. */
 bool peer_run(struct peer *peer, kw_ns time, bool (*done)(const struct peer *peer));
 bool peer_is_connected(const struct peer *peer);
