@@ -166,10 +166,14 @@ static enum kw_verdict receive_dtls(struct kw_session *session, const struct kw_
         kw_generation_over(session, gen, KW_DTLS_END_INTERNAL, KW_ALERT_NONE, now);
         return KW_DROP_INTERNAL;
     }
-    /* A hello was accepted: in `overlap` the announced one, which no stranger can say. */
-    if (gen->dtls != NULL && kw_dtls_facts(gen->dtls)->version != KW_DTLS_NONE)
-        gen->heard = true;
     kw_generation_pump(session, gen, now);
+    /*
+     * Only who is proven has shown itself: in `overlap` the hello is the announced one, which no
+     * stranger can say; elsewhere a hello is anybody's until the peer's Finished.
+     */
+    if (gen->connected || (gen->shares_path && gen->dtls != NULL &&
+                           kw_dtls_facts(gen->dtls)->version != KW_DTLS_NONE))
+        gen->heard = true;
     return KW_ACCEPT;
 }
 

@@ -61,7 +61,7 @@ struct kw_generation {
     enum kw_dtls_role role;
     bool shares_path; /* overlap: lives on the 5-tuple of its neighbour */
     bool connected;   /* its association has finished */
-    bool heard;       /* its peer has shown handshake traffic */
+    bool heard;       /* its peer has shown itself, by what no stranger can say */
 
     struct kw_identity *identity; /* our hold, until it has signed */
     struct kw_fingerprint our_fingerprint;
