@@ -57,6 +57,27 @@ static void forget(struct kw_connections *connections, struct kw_connection *con
     connections->used--;
 }
 
+/* evhttp closes it, and we forget it at once. */
+static void make_room(struct kw_connections *connections, const struct kw_connection *newest)
+{
+    struct kw_connection *oldest = NULL;
+
+    for (size_t i = 0; i < connections->max; i++) {
+        struct kw_connection *connection = &connections->table[i];
+
+        if (connection->bev == NULL || connection == newest || connection->is_busy)
+            continue;
+        if (oldest == NULL || connection->since < oldest->since)
+            oldest = connection;
+    }
+    if (oldest == NULL)
+        return;
+    if (!is_gone(oldest))
+        bufferevent_trigger_event(oldest->bev, BEV_EVENT_EOF | BEV_EVENT_READING, 0);
+    if (is_gone(oldest))
+        forget(connections, oldest);
+}
+
 static struct bufferevent *new_bufferevent(struct kw_connections *connections)
 {
     struct bufferevent *bev;
@@ -94,6 +115,8 @@ struct bufferevent *kw_connections_new(struct event_base *base, void *arg)
         *connection = (struct kw_connection){
             .bev = bev, .is_arriving = connections->tls != NULL, .since = kw_clock_now()};
         connections->used++;
+        if (connections->used == connections->max)
+            make_room(connections, connection);
         break;
     }
     if (connections->used == connections->max)
@@ -101,11 +124,28 @@ struct bufferevent *kw_connections_new(struct event_base *base, void *arg)
     return bev;
 }
 
-void kw_connections_request_complete(struct kw_connections *connections, struct bufferevent *bev)
+static void answered(struct evhttp_request *req, void *arg)
 {
+    struct kw_connection *connection = arg;
+
+    (void)req;
+    connection->is_busy = false;
+    connection->since = kw_clock_now();
+}
+
+void kw_connections_request_complete(struct kw_connections *connections, struct evhttp_request *req)
+{
+    const struct bufferevent *bev =
+        evhttp_connection_get_bufferevent(evhttp_request_get_connection(req));
+
     for (size_t i = 0; i < connections->max; i++) {
-        if (connections->table[i].bev == bev)
-            connections->table[i].is_arriving = false;
+        struct kw_connection *connection = &connections->table[i];
+
+        if (connection->bev != bev)
+            continue;
+        connection->is_arriving = false;
+        connection->is_busy = true;
+        evhttp_request_set_on_complete_cb(req, answered, connection);
     }
 }
 

@@ -7,7 +7,6 @@
 #include "base/assert.h"
 #include "http/internal.h"
 #include "http/reply.h"
-#include "http/rules.h"
 
 #include <event2/buffer.h>
 #include <event2/keyvalq_struct.h>
@@ -92,22 +91,16 @@ static enum kw_request_method method_of(struct evhttp_request *req)
 }
 
 static void fill_request(struct evhttp_request *req, const struct kw_address *remote,
-                         const char *path, uint64_t completion, struct kw_request *ret)
+                         const char *path, const char *token, uint64_t completion,
+                         struct kw_request *ret)
 {
     struct evbuffer *body = evhttp_request_get_input_buffer(req);
-    char authorization[KW_REQUEST_FIELD_MAX + 8] = {0};
-    const char *value = evhttp_find_header(evhttp_request_get_input_headers(req), "Authorization");
 
     ret->completion = completion;
     ret->method = method_of(req);
     strcpy(ret->path, path);
     ret->remote = *remote;
-    ret->token[0] = '\0';
-    if (value != NULL && strlen(value) < sizeof authorization) {
-        strcpy(authorization, value);
-        (void)kw_http_bearer(authorization, ret->token);
-        kw_wipe(authorization, sizeof authorization);
-    }
+    strcpy(ret->token, token);
     copy_field(req, "Content-Type", ret->content_type);
     copy_field(req, "Accept", ret->accept);
     copy_field(req, "If-Match", ret->if_match);
@@ -129,7 +122,8 @@ static struct exchange *free_exchange(struct kw_http *http)
 }
 
 void kw_exchange_begin(struct kw_http *http, struct evhttp_request *req,
-                       const struct kw_address *remote, const char *path, bool is_tls)
+                       const struct kw_address *remote, const char *path, const char *token,
+                       bool is_tls)
 {
     struct kw_request *slot = kw_spsc_claim(&http->requests);
     struct exchange *exchange = free_exchange(http);
@@ -149,7 +143,7 @@ void kw_exchange_begin(struct kw_http *http, struct evhttp_request *req,
         .is_tls = is_tls,
     };
     evhttp_connection_set_closecb(evhttp_request_get_connection(req), on_close, exchange);
-    fill_request(req, remote, path, exchange->completion, slot);
+    fill_request(req, remote, path, token, exchange->completion, slot);
     kw_spsc_publish(&http->requests);
     kw_wake_note(http->config.notify);
 }

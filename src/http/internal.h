@@ -65,7 +65,8 @@ void kw_http_on_admin_request(struct evhttp_request *req, void *arg);
 
 /* exchange.c: hand a checked request to the gateway; bring back what it says. */
 void kw_exchange_begin(struct kw_http *http, struct evhttp_request *req,
-                       const struct kw_address *remote, const char *path, bool is_tls);
+                       const struct kw_address *remote, const char *path, const char *token,
+                       bool is_tls);
 void kw_exchange_deliver(struct kw_http *http);
 
 #endif

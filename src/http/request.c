@@ -159,7 +159,7 @@ static void serve_options(struct evhttp_request *req, bool is_tls)
 }
 
 static void serve_control(struct kw_http *http, struct evhttp_request *req, bool is_tls,
-                          const struct kw_address *remote, const char *path)
+                          const struct kw_address *remote, const char *path, const char *token)
 {
     const char *site = header(req, "Sec-Fetch-Site");
 
@@ -185,18 +185,35 @@ static void serve_control(struct kw_http *http, struct evhttp_request *req, bool
         kw_reply_problem(req, is_tls, 403, "requests of other origins are not accepted");
         return;
     }
-    kw_exchange_begin(http, req, remote, path, is_tls);
+    kw_exchange_begin(http, req, remote, path, token, is_tls);
 }
 
-void kw_http_on_request(struct evhttp_request *req, void *arg)
+/*
+ * Takes the token out of the header, so that no copy of it waits in evhttp for the end of the
+ * connection. Two of them name nobody.
+ */
+static void take_token(struct evhttp_request *req, char token[KW_REQUEST_FIELD_MAX])
 {
-    struct kw_http *http = arg;
+    bool is_one = header_count(req, "Authorization") == 1;
+    struct evkeyval *at;
+
+    token[0] = '\0';
+    TAILQ_FOREACH(at, evhttp_request_get_input_headers(req), next)
+    {
+        if (strcasecmp(at->key, "Authorization") != 0)
+            continue;
+        if (is_one)
+            (void)kw_http_bearer(at->value, token);
+        memset(at->value, '*', strlen(at->value)); /* its length is still to be checked */
+    }
+}
+
+static void serve(struct kw_http *http, struct evhttp_request *req, const char *token)
+{
     bool is_tls = http->tls != NULL;
     struct kw_address local, remote;
     char path[KW_REQUEST_PATH_MAX];
 
-    kw_connections_request_complete(
-        &http->connections, evhttp_connection_get_bufferevent(evhttp_request_get_connection(req)));
     if (!endpoints(req, &local, &remote)) {
         kw_reply_problem(req, is_tls, 400, "the connection is gone");
         return;
@@ -205,9 +222,20 @@ void kw_http_on_request(struct evhttp_request *req, void *arg)
         !decode_target(req, is_tls, path))
         return;
     if (kw_http_is_control(path))
-        serve_control(http, req, is_tls, &remote, path);
+        serve_control(http, req, is_tls, &remote, path, token);
     else
         serve_file(http, req, is_tls, path);
+}
+
+void kw_http_on_request(struct evhttp_request *req, void *arg)
+{
+    struct kw_http *http = arg;
+    char token[KW_REQUEST_FIELD_MAX];
+
+    kw_connections_request_complete(&http->connections, req);
+    take_token(req, token);
+    serve(http, req, token);
+    kw_wipe(token, sizeof token);
 }
 
 void kw_http_on_admin_request(struct evhttp_request *req, void *arg)
@@ -220,9 +248,7 @@ void kw_http_on_admin_request(struct evhttp_request *req, void *arg)
     char *text;
     size_t len;
 
-    kw_connections_request_complete(
-        &http->admin_connections,
-        evhttp_connection_get_bufferevent(evhttp_request_get_connection(req)));
+    kw_connections_request_complete(&http->admin_connections, req);
     if (!endpoints(req, &local, &remote) || !check_names(http, req, false, &local) ||
         !check_sizes(req, false) || !decode_target(req, false, path))
         return;

@@ -2,6 +2,7 @@
 /* Listeners, the thread and the rings. */
 #include "base/assert.h"
 #include "http/internal.h"
+#include "http/memory.h"
 #include "http/tls.h"
 #include "sys/address.h"
 #include "sys/clock.h"
@@ -287,6 +288,7 @@ enum kw_status kw_http_start(const struct kw_http_config *config, struct kw_http
     memset(http, 0, sizeof *http);
     http->config = *config;
     http->web_fd = http->wake.fd = -1;
+    kw_http_wipe_memory();
     event_set_log_callback(say_nothing);
     status = open_all(http, error);
     if (status == KW_OK && pthread_create(&http->thread, NULL, http_main, http) != 0)

@@ -11,6 +11,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 static struct kw_http *http;
@@ -55,6 +56,8 @@ static void answer_request(const struct kw_request *req, struct kw_response *res
         strcpy(response->content_type, "text/event-stream");
         return;
     }
+    if (strcmp(req->path, "/v1/quiet") == 0)
+        return;
     response->header_count = 1;
     strcpy(response->headers[0].name, "Location");
     strcpy(response->headers[0].value, "/v1/calls/1");
@@ -469,28 +472,143 @@ static void a_slow_request_gets_408(void **state)
     close(fd);
 }
 
-/* The table of connections is full: the next one waits until another leaves, and is then served. */
+/* The table of connections is full of streams: the next one waits until one leaves. */
 static void connections_are_bounded(void **state)
 {
-    static const char get[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    int first = client_connect(&address), second = client_connect(&address);
+    static const char stream[] = "GET /v1/stream HTTP/1.1\r\n" HOST "\r\n";
+    static const char get[] = "GET / HTTP/1.1\r\n" HOST "\r\n";
     struct pollfd pollfd = {.events = POLLIN};
-    int third;
+    int fds[3];
 
     (void)state;
-    client_send(first, get, strlen(get));
-    client_read(first, answer, sizeof answer, "console");
-    client_send(second, get, strlen(get));
-    client_read(second, answer, sizeof answer, "console");
-    third = client_connect(&address);
-    client_send(third, "GET / HTTP/1.1\r\n" HOST "\r\n", strlen("GET / HTTP/1.1\r\n" HOST "\r\n"));
-    pollfd.fd = third;
+    for (size_t i = 0; i < 2; i++) {
+        fds[i] = client_connect(&address);
+        client_send(fds[i], stream, strlen(stream));
+        client_read(fds[i], answer, sizeof answer, "\r\n\r\n");
+    }
+    fds[2] = client_connect(&address);
+    client_send(fds[2], get, strlen(get));
+    pollfd.fd = fds[2];
     assert_int_equal(poll(&pollfd, 1, 300), 0);
-    close(first);
-    client_read(third, answer, sizeof answer, NULL);
+    close(fds[0]);
+    client_read(fds[2], answer, sizeof answer, NULL);
     assert_non_null(strstr(answer, "200 OK"));
-    close(second);
-    close(third);
+    close(fds[1]);
+    close(fds[2]);
+}
+
+/* Connections that say nothing, or half of something, keep nobody out. */
+static void whoever_only_waits_gives_way(void **state)
+{
+    static const char get[] = "GET / HTTP/1.1\r\n" HOST "\r\n";
+    static const char half[] = "GET / HTTP/1.1\r\nHost: loc";
+    static const char keep[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    int fds[8];
+
+    (void)state;
+    for (size_t i = 0; i < KW_ARRAY_LEN(fds); i++) {
+        fds[i] = client_connect(&address);
+        if (i % 3 == 1) {
+            client_send(fds[i], half, strlen(half));
+        } else if (i % 3 == 2) {
+            client_send(fds[i], keep, strlen(keep));
+            client_read(fds[i], answer, sizeof answer, "console");
+        }
+    }
+    for (int i = 0; i < 3; i++) {
+        kw_ns before = kw_clock_now();
+
+        assert_int_equal(client_ask(&address, get, strlen(get), answer, sizeof answer), 200);
+        assert_true(kw_clock_now() - before < KW_S(1)); /* at once: no limit of time was needed */
+    }
+    for (size_t i = 0; i < KW_ARRAY_LEN(fds); i++)
+        close(fds[i]);
+}
+
+enum { TOKEN_LEN = 24, MASK = 0x5a };
+
+/* Kept masked, so that this program has no copy of it but the one that it sends. */
+static void unmask(char token[TOKEN_LEN + 1])
+{
+    static const uint8_t masked[TOKEN_LEN] = {49,  63,  42, 46,  119, 52,  53,  45,
+                                              50,  63,  40, 63,  119, 110, 109, 107,
+                                              107, 119, 98, 107, 107, 111, 119, 34};
+
+    for (size_t i = 0; i < TOKEN_LEN; i++)
+        token[i] = (char)(masked[i] ^ MASK);
+    token[TOKEN_LEN] = '\0';
+}
+
+static size_t copies_in(const uint8_t *at, size_t len)
+{
+    char token[TOKEN_LEN + 1];
+    size_t count = 0;
+
+    unmask(token);
+    for (size_t i = 0; i + TOKEN_LEN <= len; i++)
+        count += at[i] == (uint8_t)token[0] && memcmp(at + i, token, TOKEN_LEN) == 0;
+    kw_wipe(token, sizeof token);
+    return count;
+}
+
+/* In everything that this process can write to, but the piece that is being looked at. */
+static size_t copies_in_memory(void)
+{
+    enum { PIECE = 1 << 16 };
+    uint8_t *piece = mmap(NULL, PIECE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    FILE *maps = fopen("/proc/self/maps", "re");
+    int mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    unsigned long from, to;
+    char line[512], rights[5];
+    size_t count = 0;
+
+    assert_true(maps != NULL && mem >= 0 && piece != MAP_FAILED);
+    while (fgets(line, sizeof line, maps) != NULL) {
+        if (sscanf(line, "%lx-%lx %4s", &from, &to, rights) != 3 || rights[1] != 'w')
+            continue;
+        for (unsigned long at = from; at < to;) {
+            unsigned long next = KW_MIN(to, at + PIECE - TOKEN_LEN);
+            bool is_ours = next + TOKEN_LEN > (uintptr_t)piece && at < (uintptr_t)piece + PIECE;
+            ssize_t n =
+                is_ours ? 0 : pread(mem, piece, KW_MIN(to, next + TOKEN_LEN) - at, (off_t)at);
+
+            count += copies_in(piece, n > 0 ? (size_t)n : 0);
+            at = next;
+        }
+    }
+    munmap(piece, PIECE);
+    fclose(maps);
+    close(mem);
+    return count;
+}
+
+/* A token is taken out of what evhttp holds, while the connection lives and after it. */
+static void a_token_leaves_no_copy(void **state)
+{
+    static const char *const paths[] = {"/", "/v1/quiet", "/nothing", "/v1/quiet?a=b"};
+    static char sent[256];
+    char token[TOKEN_LEN + 1];
+    int fd = client_connect(&address);
+
+    (void)state;
+    for (size_t i = 0; i < KW_ARRAY_LEN(paths); i++) {
+        unmask(token);
+        snprintf(sent, sizeof sent,
+                 "GET %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n\r\n", paths[i],
+                 token);
+        kw_wipe(token, sizeof token);
+        assert_int_not_equal(copies_in_memory(), 0); /* the scan sees what is there */
+        client_send(fd, sent, strlen(sent));
+        kw_wipe(sent, sizeof sent);
+        client_read(fd, answer, sizeof answer, "\r\n\r\n");
+    }
+    /* the last request is done with when the gateway has answered another one */
+    assert_int_equal(client_ask(&address, "GET /v1/a HTTP/1.1\r\n" HOST "\r\n",
+                                strlen("GET /v1/a HTTP/1.1\r\n" HOST "\r\n"), answer,
+                                sizeof answer),
+                     200);
+    assert_int_equal(copies_in_memory(), 0);
+    close(fd);
 }
 
 static void the_admin_listener_has_metrics_only(void **state)
@@ -559,6 +677,8 @@ int main(void)
         TEST(pipelined_requests_are_answered_in_order),
         IMPATIENT(a_slow_request_gets_408),
         IMPATIENT(connections_are_bounded),
+        IMPATIENT(whoever_only_waits_gives_way),
+        TEST(a_token_leaves_no_copy),
         TEST(the_admin_listener_has_metrics_only),
         TEST(starts_that_must_fail),
     };
