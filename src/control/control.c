@@ -201,7 +201,7 @@ static void rotation_header(const struct command *command, const struct kw_call 
     kw_response_header(command->ret, "Keywheel-Rotation", text.at);
 }
 
-static void etag_header(const struct command *command, const struct kw_call *call)
+static void etag_header(const struct command *command, struct kw_call *call)
 {
     char etag[KW_CALL_ETAG_TEXT];
 

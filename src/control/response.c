@@ -60,7 +60,7 @@ static const char *title_of(int status)
     case 428:
         return "If-Match is required";
     case 429:
-        return "Too many calls";
+        return "Too many requests";
     case 503:
         return "No room";
     default:
@@ -114,6 +114,10 @@ void kw_response_outcome(struct kw_response *ret, const struct kw_call_answer *a
     case KW_CALL_QUOTA:
         retry_later(ret, 429, answer->retry_after_s, "this tenant's quota of calls is used up",
                     "quota");
+        return;
+    case KW_CALL_TOO_OFTEN:
+        retry_later(ret, 429, answer->retry_after_s,
+                    "this call asks for another generation too often", "generation-quota");
         return;
     case KW_CALL_FULL:
         retry_later(ret, 503, answer->retry_after_s, "every place of this gateway is taken",

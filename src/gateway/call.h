@@ -30,6 +30,7 @@ enum kw_call_outcome {
     KW_CALL_FULL,         /* of the gateway */
     KW_CALL_DRAINING,     /* it is going down */
     KW_CALL_UNRECORDED,   /* the audit ring is full */
+    KW_CALL_TOO_OFTEN,    /* another generation; retry_after_s */
     KW_CALL_CONFLICT,     /* a rotation is under way, or this call cannot rotate */
     KW_CALL_ROOM_FULL,    /* bridge: two calls are in it */
     KW_CALL_BACKEND_BUSY, /* rtp: the target serves another call */
@@ -74,7 +75,7 @@ enum kw_sdp_profile kw_call_profile(const struct kw_call *call);
 enum kw_method kw_call_method(const struct kw_call *call);
 const struct kw_rotation_policy *kw_call_rotation(const struct kw_call *call);
 /* Strong entity-tag of the newest ICE session, with its quotes. */
-void kw_call_etag_write(const struct kw_call *call, char dst[KW_CALL_ETAG_TEXT]);
+void kw_call_etag_write(struct kw_call *call, char dst[KW_CALL_ETAG_TEXT]);
 
 /* Candidates, or new credentials: an ICE restart. if_match as in the header, "" when absent. */
 void kw_call_patch(struct kw_gateway *gateway, struct kw_call *call, struct kw_bytes body,

@@ -8,8 +8,8 @@
 
 #include <string.h>
 
-static struct kw_fact *begin(struct kw_gateway *gateway, enum kw_fact_type type,
-                             const struct kw_tenant *tenant, kw_ns now)
+struct kw_fact *kw_fact_begin(struct kw_gateway *gateway, enum kw_fact_type type,
+                              const struct kw_tenant *tenant, kw_ns now)
 {
     struct kw_fact *fact = &gateway->fact;
 
@@ -24,7 +24,7 @@ static struct kw_fact *begin(struct kw_gateway *gateway, enum kw_fact_type type,
 static struct kw_fact *begin_of(struct kw_gateway *gateway, enum kw_fact_type type,
                                 const struct kw_call *call, uint32_t generation, kw_ns now)
 {
-    struct kw_fact *fact = begin(gateway, type, call->tenant, now);
+    struct kw_fact *fact = kw_fact_begin(gateway, type, call->tenant, now);
 
     fact->session = call->session_id;
     fact->generation = generation;
@@ -155,6 +155,34 @@ static uint64_t us_between(kw_ns from, kw_ns to)
     return from != 0 && to > from ? (to - from) / KW_US(1) : 0;
 }
 
+static const char *cut_name(const struct kw_splice *splice)
+{
+    return kw_splice_method_name(splice != NULL ? splice->method : KW_SPLICE_NONE);
+}
+
+/* How the new generation's media took the old one's place in what leaves; not yet: "none". */
+static void add_cuts(const struct kw_call *call, uint32_t current, struct kw_fact *fact)
+{
+    const struct kw_splice *cut[KW_RELAY_KINDS] = {NULL};
+    uint32_t generation, ssrc;
+
+    for (size_t i = 0; i < KW_RELAY_KINDS; i++) {
+        if (call->relay.has_splice[i] &&
+            kw_splice_current(&call->relay.splice[i], &generation, &ssrc) && generation == current)
+            cut[i] = &call->relay.splice[i];
+    }
+    kw_text_copy(fact->u.rotated.audio_cut, sizeof fact->u.rotated.audio_cut,
+                 cut_name(cut[KW_RELAY_AUDIO]));
+    kw_text_copy(fact->u.rotated.video_cut, sizeof fact->u.rotated.video_cut,
+                 cut_name(cut[KW_RELAY_VIDEO]));
+    if (cut[KW_RELAY_AUDIO] != NULL) {
+        fact->u.rotated.audio_error_us = cut[KW_RELAY_AUDIO]->error_ns / (int64_t)KW_US(1);
+        fact->u.rotated.audio_wait_us = cut[KW_RELAY_AUDIO]->waited_ns / KW_US(1);
+    }
+    if (cut[KW_RELAY_VIDEO] != NULL)
+        fact->u.rotated.video_wait_us = cut[KW_RELAY_VIDEO]->waited_ns / KW_US(1);
+}
+
 void kw_fact_rotated(struct kw_gateway *gateway, struct kw_call *call, uint32_t from, kw_ns now)
 {
     uint32_t current = kw_session_current(call->session);
@@ -176,6 +204,7 @@ void kw_fact_rotated(struct kw_gateway *gateway, struct kw_call *call, uint32_t 
     fact->u.rotated.lost = old.lost_across_switch;
     fact->u.rotated.old_bytes = old.sent.bytes + old.received.bytes;
     fact->u.rotated.old_age_us = us_between(old.ready, old.retired);
+    add_cuts(call, current, fact);
     put_of(gateway, call, from);
 }
 
@@ -205,6 +234,7 @@ void kw_fact_handshake_refused(struct kw_gateway *gateway, struct kw_call *call,
     struct kw_generation_facts facts;
     char remote[KW_ADDRESS_TEXT_MAX];
 
+    fact->u.refused.count = 1;
     kw_text_copy(fact->u.refused.rule, sizeof fact->u.refused.rule, end_rule(event->end));
     if (event->alert != KW_ALERT_NONE)
         kw_text_copy(fact->u.refused.alert, sizeof fact->u.refused.alert,
@@ -254,18 +284,19 @@ void kw_fact_closed(struct kw_gateway *gateway, struct kw_call *call, kw_ns now)
     put(gateway, &call->owed);
 }
 
-bool kw_fact_refused(struct kw_gateway *gateway, const struct kw_tenant *tenant, const char *rule,
-                     const struct kw_call_offer *offer, kw_ns now)
+bool kw_fact_offer_refused(struct kw_gateway *gateway, const struct kw_call *call, const char *rule,
+                           kw_ns now)
 {
     const struct kw_fact_sink *sink = &gateway->config.sink;
-    struct kw_fact *fact = begin(gateway, KW_FACT_REFUSED, tenant, now);
+    struct kw_fact *fact = begin_of(gateway, KW_FACT_REFUSED, call, 0, now);
     char remote[KW_ADDRESS_TEXT_MAX];
 
     if (!sink->reserve(sink->ctx, 1))
         return false;
-    kw_address_write(offer->remote, remote);
+    kw_address_write(&call->signalling, remote);
     kw_text_copy(fact->u.refused.rule, sizeof fact->u.refused.rule, rule);
     kw_text_copy(fact->u.refused.remote, sizeof fact->u.refused.remote, remote);
+    fact->u.refused.count = 1;
     sink->put(sink->ctx, fact);
     return true;
 }

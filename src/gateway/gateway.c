@@ -25,6 +25,11 @@ static size_t path_count(const struct kw_gateway_config *config)
     return config->calls_max * (KW_CALL_ROUTES + 1); /* and one plain path */
 }
 
+static size_t check_count(const struct kw_gateway_config *config)
+{
+    return config->calls_max * KW_CALL_CHECKS;
+}
+
 static size_t listener_count(const struct kw_gateway_config *config)
 {
     return config->calls_max + KW_STREAMS_PER_CALL;
@@ -37,6 +42,7 @@ size_t kw_gateway_size(const struct kw_gateway_config *config)
     return round_up(sizeof(struct kw_gateway)) + round_up(n * sizeof(struct kw_call)) +
            n * round_up(kw_session_size(KW_CALL_SSRC_MAX)) + round_up(kw_table_size(n)) +
            round_up(kw_table_size(ufrag_count(config))) +
+           round_up(kw_table_size(check_count(config))) +
            round_up(kw_table_size(path_count(config))) + round_up(kw_heap_size(n)) +
            round_up(KW_HANDSHAKE_QUEUE * sizeof(struct kw_waiting)) +
            round_up(KW_OUTGOING * sizeof(struct kw_outgoing)) +
@@ -94,17 +100,20 @@ enum kw_status kw_gateway_init(void *mem, const struct kw_gateway_config *config
     gateway->shared = config->shared;
     gateway->now = now;
     gateway->drain_at = KW_NEVER;
+    gateway->refusals_at = KW_NEVER;
     for (size_t i = 0; i < config->tenant_count; i++)
         gateway->tenants[i] = (struct kw_tenant){
             .config = &config->tenants[i],
-            .credit = KW_TENANT_MINUTE,
-            .credited = now,
+            .per_minute = kw_bucket_full(KW_TENANT_MINUTE, now),
+            .refusals = {.budget = kw_bucket_full(KW_TENANT_MINUTE, now), .since = KW_NEVER},
         };
     init_calls(gateway, &at);
     kw_table_init(&gateway->ids, cut(&at, kw_table_size(config->calls_max)), config->calls_max,
                   key);
     kw_table_init(&gateway->ufrags, cut(&at, kw_table_size(ufrag_count(config))),
                   ufrag_count(config), key);
+    kw_table_init(&gateway->checks, cut(&at, kw_table_size(check_count(config))),
+                  check_count(config), key);
     kw_table_init(&gateway->paths, cut(&at, kw_table_size(path_count(config))), path_count(config),
                   key);
     kw_heap_init(&gateway->heap, cut(&at, kw_heap_size(config->calls_max)), config->calls_max);
@@ -128,6 +137,7 @@ void kw_gateway_deinit(struct kw_gateway *gateway)
         if (gateway->calls[i].state != KW_CALL_FREE)
             kw_call_free(gateway, &gateway->calls[i], gateway->now);
     }
+    kw_refusals_flush(gateway, gateway->now);
     for (size_t i = 0; i < gateway->identity_count; i++)
         ops->identity_free(gateway->identities[i]);
     kw_wipe(gateway, size);
@@ -240,6 +250,7 @@ void kw_gateway_tick(struct kw_gateway *gateway, kw_ns now, kw_utc_ms utc)
             kw_heap_set(&gateway->heap, call->number, now + KW_MS(1));
     }
     kw_events_tick(gateway, now);
+    kw_refusals_tick(gateway, now);
     fill_identities(gateway, now);
 }
 
@@ -250,6 +261,7 @@ kw_ns kw_gateway_deadline(const struct kw_gateway *gateway)
     if (gateway->waiting_count != 0 || gateway->outgoing_count != 0 ||
         gateway->dirty_first != KW_NO_CALL)
         return gateway->now;
+    deadline = KW_MIN(deadline, gateway->refusals_at);
     return KW_MIN(deadline, kw_events_deadline(gateway));
 }
 

@@ -42,25 +42,6 @@ static bool is_dtls(const struct kw_datagram *datagram)
     return datagram->len != 0 && datagram->data[0] >= 20 && datagram->data[0] <= 63;
 }
 
-/* STUN requests name their call by the ufrag; everything else by its 5-tuple. */
-static struct kw_call *call_of(const struct kw_gateway *gateway, const struct kw_datagram *datagram)
-{
-    uint32_t number;
-    struct kw_bytes ufrag;
-    uint64_t tag;
-
-    if (is_stun(datagram) && kw_stun_local_ufrag(datagram->data, datagram->len, &ufrag)) {
-        tag = kw_table_tag(&gateway->ufrags, ufrag.data, ufrag.len);
-        if (!kw_table_get(&gateway->ufrags, tag, &number))
-            return NULL;
-    } else {
-        tag = kw_table_tag_path(&gateway->paths, &datagram->path);
-        if (!kw_table_get(&gateway->paths, tag, &number))
-            return NULL;
-    }
-    return &gateway->calls[number & ~KW_ROUTE_FIRM];
-}
-
 /* The outlet that carries what came in under this generation. */
 static bool outlet_for(struct kw_call *call, uint32_t generation, kw_ns now, struct kw_outlet *ret)
 {
@@ -281,7 +262,7 @@ static void receive_slow(struct kw_gateway *gateway, struct kw_call *call,
 
 static void sort_in(struct kw_gateway *gateway, struct batch *batch, struct kw_datagram *datagram)
 {
-    struct kw_call *call = call_of(gateway, datagram);
+    struct kw_call *call = kw_call_of(gateway, datagram);
     struct media *media = &batch->media[batch->count];
 
     if (call == NULL) {
@@ -454,6 +435,7 @@ static bool transmit_call(struct kw_gateway *gateway, struct kw_call *call,
         return false;
     len = kw_session_transmit(call->session, item->data, room, &item->path, now);
     if (len != 0) {
+        kw_call_note_check(gateway, call, item->data, len);
         item->len = len;
         return true;
     }

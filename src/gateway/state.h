@@ -6,11 +6,13 @@
  * What the files of this folder share.
  *
  * A gateway is an array of calls in one block of memory. A call has one session (a wheel of
- * generations) and, for each live generation, a leg: what its offer and answer agreed. Three tables
- * lead to a call: by its id (HTTP), by the ufrag of a leg (STUN requests), by 5-tuple (everything
- * else). A heap holds the deadlines; a list holds the calls that have something to send.
+ * generations) and, for each live generation, a leg: what its offer and answer agreed. Four tables
+ * lead to a call: by its id (HTTP), by the ufrag of a leg (STUN requests), by the transaction of a
+ * check of ours (STUN responses), by 5-tuple (everything else). A heap holds the deadlines; a list
+ * holds the calls that have something to send.
  */
 
+#include "gateway/bucket.h"
 #include "gateway/call.h"
 #include "gateway/heap.h"
 #include "gateway/stream.h"
@@ -20,6 +22,7 @@
 enum {
     KW_CALL_LEGS = KW_SESSION_GENERATIONS,
     KW_CALL_ROUTES = 24,  /* 5-tuples of one call: 3 agents watch 8 pairs each */
+    KW_CALL_CHECKS = 32,  /* checks of ours that are out: a transaction a pair, and some older */
     KW_CALL_SSRC_MAX = 8, /* of a session: audio and video, and what a client changes them to */
     KW_LEG_STREAMS = 8,   /* incoming SSRCs of a leg that are followed */
     KW_LEG_MID_MAX = 32,
@@ -32,6 +35,7 @@ enum {
     KW_HANDSHAKE_QUEUE = 256, /* that wait for a later turn; 30 ms of work */
     KW_IDENTITIES = 8,        /* certificates made in idle time */
     KW_CALL_FACTS = 2,        /* opened, closed; its generations have their own */
+    KW_REFUSAL_RULES = 8,     /* of a tenant that are counted apart: more than one client breaks */
     KW_ECHO_TAG = 1,          /* an m-line's own stream has one kind of source */
     KW_NO_CALL = 0xffffffff,
     KW_ROUTE_FIRM = 0x80000000, /* the route's path is validated: nobody else may take it */
@@ -42,13 +46,35 @@ enum {
 #define KW_STREAM_ALIVE KW_S(15) /* proxies close silent responses after 30..60 s */
 #define KW_HANDSHAKE_PATIENCE KW_MS(5)
 #define KW_TENANT_MINUTE KW_S(60)
+/* Refusals told one by one, 30 a minute: enough to debug a client, 15 MB a day for one who floods
+ */
+#define KW_REFUSAL_PRICE KW_S(2)
+/*
+ * Attempts at a next generation: as dear as a call (a certificate, a handshake, facts), so a call
+ * has 30 a minute and 8 at once. A client's own back-off never comes near.
+ */
+#define KW_ATTEMPT_PRICE KW_S(2)
+#define KW_ATTEMPTS_SAVED KW_S(16)
 #define KW_STREAM_SILENT KW_S(1) /* then another SSRC may take its place in the echo */
+
+/* Refusals beyond a tenant's budget, by rule, until the minute is over. */
+struct kw_refusal_count {
+    const char *rule;                 /* static */
+    char remote[KW_ADDRESS_TEXT_MAX]; /* of the last one */
+    uint64_t count;                   /* 0: unused */
+};
+
+struct kw_refusals {
+    struct kw_bucket budget;
+    kw_ns since; /* KW_NEVER: nothing is counted */
+    struct kw_refusal_count lines[KW_REFUSAL_RULES];
+};
 
 struct kw_tenant {
     const struct kw_tenant_config *config;
     size_t calls;
-    uint64_t credit; /* nanoseconds of the minute that calls have not used */
-    kw_ns credited;
+    struct kw_bucket per_minute; /* of new calls */
+    struct kw_refusals refusals;
 };
 
 struct kw_leg_media {
@@ -161,6 +187,7 @@ struct kw_call {
     struct kw_terms terms;
     struct kw_address signalling; /* where the call was opened from: exceptions name networks */
     kw_ns opened;
+    struct kw_bucket attempts; /* at a next generation */
     bool was_up;
     size_t owed; /* slots of the audit ring for what is told of the call as a whole */
     struct kw_session_event end;
@@ -173,6 +200,8 @@ struct kw_call {
     struct kw_relay relay;
     uint64_t routes[KW_CALL_ROUTES];
     size_t route_next;
+    uint64_t checks[KW_CALL_CHECKS];
+    size_t check_next;
 
     uint64_t event_count;
     struct kw_call_event events[KW_CALL_EVENTS];
@@ -208,7 +237,7 @@ struct kw_gateway {
     uint32_t free_first;
     uint32_t dirty_first, dirty_last;
 
-    struct kw_table ids, ufrags, paths;
+    struct kw_table ids, ufrags, checks, paths;
     struct kw_heap heap;
 
     struct kw_identity *identities[KW_IDENTITIES];
@@ -233,6 +262,7 @@ struct kw_gateway {
 
     bool is_draining;
     kw_ns drain_at;
+    kw_ns refusals_at; /* when counted refusals are told; KW_NEVER */
     uint64_t lost_facts;
     uint64_t counters[KW_VERDICT_COUNT];
 
@@ -257,10 +287,33 @@ enum kw_call_outcome kw_tenant_admit(struct kw_gateway *gateway, struct kw_tenan
 
 /* call.c */
 struct kw_leg *kw_call_leg(struct kw_call *call, uint32_t generation);
+struct kw_leg *kw_call_newest_leg(struct kw_call *call);
 void kw_call_pump(struct kw_gateway *gateway, struct kw_call *call, kw_ns now);
 void kw_call_free(struct kw_gateway *gateway, struct kw_call *call, kw_ns now);
+
+/* routes.c */
 void kw_call_route(struct kw_gateway *gateway, struct kw_call *call, const struct kw_path *path,
                    bool firm, kw_ns now);
+/* A datagram of this call that leaves: the response to a check will find it. */
+void kw_call_note_check(struct kw_gateway *gateway, struct kw_call *call, const uint8_t *datagram,
+                        size_t len);
+/* Whose a datagram is; NULL: nobody's. */
+struct kw_call *kw_call_of(const struct kw_gateway *gateway, const struct kw_datagram *datagram);
+void kw_call_forget_routes(struct kw_gateway *gateway, struct kw_call *call);
+uint64_t kw_ufrag_tag(const struct kw_gateway *gateway, const char *ufrag);
+
+/* offer.c */
+void kw_answer_begin(struct kw_call_answer *ret, struct kw_call *call);
+/* Parses the offer into gateway->sdp and asks the policy; what is wrong goes into ret. */
+KW_MUST_USE bool kw_offer_accept(struct kw_gateway *gateway, const struct kw_tenant *tenant,
+                                 const struct kw_call_offer *offer, kw_utc_ms utc,
+                                 struct kw_terms *terms, struct kw_call_answer *ret);
+/* The stable name of what is wrong. */
+const char *kw_outcome_rule(const struct kw_call_answer *answer);
+/* A leg with fresh credentials and certificate, as a generation of the session. */
+enum kw_status kw_call_add_leg(struct kw_gateway *gateway, struct kw_call *call,
+                               enum kw_method method, kw_ns now, struct kw_leg **leg_ret);
+void kw_call_forget_leg(struct kw_gateway *gateway, struct kw_leg *leg);
 
 /* leg.c */
 enum kw_status kw_leg_agree(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
@@ -281,7 +334,18 @@ void kw_call_dismiss(struct kw_gateway *gateway,
 kw_ns kw_events_deadline(const struct kw_gateway *gateway);
 void kw_events_tick(struct kw_gateway *gateway, kw_ns now);
 
+/* refusals.c: an authenticated caller got no call */
+/* A fact, or beyond the tenant's budget one more in a summary. False: the ring is full. */
+KW_MUST_USE bool kw_refusals_note(struct kw_gateway *gateway, struct kw_tenant *tenant,
+                                  const char *rule, const struct kw_address *remote, kw_ns now);
+void kw_refusals_tick(struct kw_gateway *gateway, kw_ns now);
+void kw_refusals_flush(struct kw_gateway *gateway,
+                       kw_ns now); /* the end: what is counted is told */
+
 /* facts.c */
+/* The gateway's one fact in the making, with what every fact has. */
+struct kw_fact *kw_fact_begin(struct kw_gateway *gateway, enum kw_fact_type type,
+                              const struct kw_tenant *tenant, kw_ns now);
 /* What a generation tells at most: exception, established, and rotated or refused. */
 size_t kw_fact_count(const struct kw_terms *terms);
 void kw_fact_release(struct kw_gateway *gateway, size_t *owed);
@@ -295,9 +359,9 @@ void kw_fact_handshake_refused(struct kw_gateway *gateway, struct kw_call *call,
 void kw_fact_overdue(struct kw_gateway *gateway, struct kw_call *call, uint32_t generation,
                      kw_ns now);
 void kw_fact_closed(struct kw_gateway *gateway, struct kw_call *call, kw_ns now);
-/* A refusal of an authenticated caller that did not get a call. False: the ring is full. */
-KW_MUST_USE bool kw_fact_refused(struct kw_gateway *gateway, const struct kw_tenant *tenant,
-                                 const char *rule, const struct kw_call_offer *offer, kw_ns now);
+/* An offer for a next generation that was refused. False: the ring is full. */
+KW_MUST_USE bool kw_fact_offer_refused(struct kw_gateway *gateway, const struct kw_call *call,
+                                       const char *rule, kw_ns now);
 
 /* reports.c: what every back end needs of RTP and RTCP */
 /* Follows an incoming packet: its source, statistics. NULL: not of this leg. */

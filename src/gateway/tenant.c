@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tenants: who may call, and how often. The rate is a bucket of unused time: a minute of it is
- * worth calls_per_minute calls, and no more than a minute is ever saved.
+ * Tenants: who may call, and how often. A minute of unused time is worth calls_per_minute calls,
+ * and no more than a minute is ever saved.
  */
 #include "gateway/state.h"
 
@@ -38,11 +38,6 @@ const char *kw_tenant_name(const struct kw_tenant *tenant)
     return tenant->config->name;
 }
 
-static uint32_t seconds_up(kw_ns ns)
-{
-    return (uint32_t)((ns + KW_S(1) - 1) / KW_S(1));
-}
-
 enum kw_call_outcome kw_tenant_admit(struct kw_gateway *gateway, struct kw_tenant *tenant,
                                      kw_ns now, uint32_t *retry_after_s)
 {
@@ -54,20 +49,18 @@ enum kw_call_outcome kw_tenant_admit(struct kw_gateway *gateway, struct kw_tenan
         *retry_after_s = 30;
         return KW_CALL_DRAINING;
     }
-    tenant->credit = KW_MIN(KW_TENANT_MINUTE, tenant->credit + (now - tenant->credited));
-    tenant->credited = now;
     if (tenant->config->calls_max != 0 && tenant->calls >= tenant->config->calls_max) {
         *retry_after_s = 10;
         return KW_CALL_QUOTA;
     }
-    if (tenant->credit < price) {
-        *retry_after_s = KW_MAX(1U, seconds_up(price - tenant->credit));
+    if (!kw_bucket_has(&tenant->per_minute, price, KW_TENANT_MINUTE, now)) {
+        *retry_after_s = kw_bucket_wait_s(&tenant->per_minute, price);
         return KW_CALL_QUOTA;
     }
     if (gateway->free_first == KW_NO_CALL) {
         *retry_after_s = 10;
         return KW_CALL_FULL;
     }
-    tenant->credit -= price;
+    kw_bucket_pay(&tenant->per_minute, price);
     return KW_CALL_OK;
 }

@@ -18,20 +18,6 @@ static const struct world_config plain = {
 static const char sdp_type[] = "application/sdp";
 static const char frag_type[] = "application/trickle-ice-sdpfrag";
 
-static struct world *begin(void)
-{
-    struct world *world = calloc(1, sizeof *world);
-
-    world_init(world, &plain);
-    return world;
-}
-
-static void end(struct world *world)
-{
-    world_deinit(world);
-    free(world);
-}
-
 /* The body is problem+json with what every problem has; returns it. */
 static json_t *problem(struct world *world)
 {
@@ -173,7 +159,7 @@ static char *replaced(char *text, const char *mark, const char *with)
 
 static void every_rule_has_its_answer(void **state)
 {
-    struct world *world = begin();
+    struct world *world = world_new(&plain);
     char id[64], whip[64], etag[64], path[1024], if_match[256];
     size_t len;
 
@@ -229,7 +215,7 @@ static void every_rule_has_its_answer(void **state)
             CHECK(strcmp(world_header(world, "ETag"), "") == 0, "%s: 204 with ETag", rules[i].why);
         }
     }
-    end(world);
+    world_free(world);
 }
 
 /* What is wrong with an offer is named: the rule, or the line. */
@@ -248,7 +234,7 @@ static void refused_offers_are_explained(void **state)
         {"v=0", "v=1", 400, "a version that does not exist"},
         {"m=audio", "m=audix", 406, "nothing that we know"},
     };
-    struct world *world = begin();
+    struct world *world = world_new(&plain);
 
     (void)state;
     for (size_t i = 0; i < KW_ARRAY_LEN(rows); i++) {
@@ -276,25 +262,25 @@ static void refused_offers_are_explained(void **state)
         assert_non_null(world_last_fact(world, KW_FACT_REFUSED));
         assert_string_not_equal(world_last_fact(world, KW_FACT_REFUSED)->u.refused.rule, "");
     }
-    end(world);
+    world_free(world);
 }
 
 static void a_token_that_fails_leaves_no_record(void **state)
 {
-    struct world *world = begin();
+    struct world *world = world_new(&plain);
 
     (void)state;
     for (int i = 0; i < 100; i++)
         assert_int_equal(
             world_request(world, KW_REQUEST_POST, "/v1/calls", "guess", sdp_type, "x", 1), 401);
     assert_int_equal(world->fact_count, 0);
-    end(world);
+    world_free(world);
 }
 
 /* RFC 9725: Location, ETag, Link; an answer that only receives. The cap is told at once. */
 static void a_whip_answer_is_complete(void **state)
 {
-    struct world *world = begin();
+    struct world *world = world_new(&plain);
     size_t len;
 
     (void)state;
@@ -311,7 +297,7 @@ static void a_whip_answer_is_complete(void **state)
     assert_non_null(strstr(world_header(world, "Link"), "/events>; rel="));
     assert_memory_equal(world_header(world, "Keywheel-Rotation"), "cap; seconds=3600", 17);
     assert_string_equal(world_last_fact(world, KW_FACT_SESSION_OPENED)->u.opened.method, "cap");
-    end(world);
+    world_free(world);
 }
 
 static bool next_push(struct world *world, struct kw_push *push)
@@ -325,7 +311,7 @@ static bool next_push(struct world *world, struct kw_push *push)
 
 static void events_reach_their_listeners(void **state)
 {
-    struct world *world = begin();
+    struct world *world = world_new(&plain);
     struct kw_push *push = calloc(1, sizeof *push);
     struct peer *peer;
     char path[300];
@@ -374,12 +360,12 @@ static void events_reach_their_listeners(void **state)
     assert_false(next_push(world, push));
     kw_control_stream_closed(world->gateway, stream); /* late, and harmless */
     free(push);
-    end(world);
+    world_free(world);
 }
 
 static void listeners_are_bounded(void **state)
 {
-    struct world *world = begin();
+    struct world *world = world_new(&plain);
     struct peer *peer;
     char path[300];
     uint64_t last = 0;
@@ -395,12 +381,12 @@ static void listeners_are_bounded(void **state)
     assert_int_equal(world_request(world, KW_REQUEST_GET, path, "demo-token", "", NULL, 0), 503);
     kw_control_stream_closed(world->gateway, last);
     assert_int_equal(world_request(world, KW_REQUEST_GET, path, "demo-token", "", NULL, 0), 200);
-    end(world);
+    world_free(world);
 }
 
 static void a_status_is_json(void **state)
 {
-    struct world *world = begin();
+    struct world *world = world_new(&plain);
     struct peer *peer;
     json_t *body, *generation;
 
@@ -424,7 +410,7 @@ static void a_status_is_json(void **state)
     assert_true(
         json_real_value(json_object_get(json_object_get(body, "rotation"), "dueInSeconds")) > 2000);
     json_decref(body);
-    end(world);
+    world_free(world);
 }
 
 int main(void)

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an adversary, or plain bad luck over a long time, does to a gateway: routes that pile up.
+ * What an adversary, or plain bad luck over a long time, does to a gateway's routes: they pile up,
+ * or somebody wants another's.
  */
 #include "check.h"
 
+#include "gateway/state.h"
 #include "gateway/world.h"
+#include "ice/agent.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,97 +20,29 @@ static const struct world_config plain = {
     .period = KW_S(60),
 };
 
-static struct world *begin(void)
-{
-    struct world *world = calloc(1, sizeof *world);
-
-    world_init(world, &plain);
-    return world;
-}
-
-static void end(struct world *world)
-{
-    world_deinit(world);
-    free(world);
-}
-
-static bool newest_is_up(struct world *world)
-{
-    return world->peers[world->peer_count - 1].is_up;
-}
-
-static struct peer *up(struct world *world)
-{
-    struct peer *peer;
-
-    assert_int_equal(world_call(world, &peer), 201);
-    assert_true(world_until(world, newest_is_up, KW_S(10)));
-    return peer;
-}
-
-static int add(struct world *world, const struct peer *old, struct peer **ret)
-{
-    char path[300];
-    size_t offer_len;
-    struct peer *peer = world_peer(world, &offer_len);
-    int status;
-
-    snprintf(path, sizeof path, "%s/generations", old->location);
-    status = world_request(world, KW_REQUEST_POST, path, "demo-token", "application/sdp",
-                           world->offer, offer_len);
-    *ret = peer;
-    if (status != 201) {
-        peer->has_ended = true;
-        return status;
-    }
-    strcpy(peer->location, old->location);
-    strcpy(peer->etag, world_header(world, "ETag"));
-    world_answer(world, peer);
-    return status;
-}
-
-static void hang_up(struct world *world, struct peer *peer)
-{
-    peer->media_until = 0;
-    kw_session_close(peer->session, world->now);
-    peer->has_ended = true;
-}
-
-static struct peer *rotate(struct world *world, struct peer *old)
-{
-    struct peer *peer;
-
-    assert_int_equal(add(world, old, &peer), 201);
-    assert_true(world_until(world, newest_is_up, KW_S(5)));
-    world_run(world, world->now + KW_MS(500));
-    hang_up(world, old);
-    world_run(world, world->now + KW_S(13));
-    return peer;
-}
-
 /* Every rotation comes from another port: a call has more of them in its life than routes. */
 static void rotations_outlive_the_routes_of_a_call(void **state)
 {
-    struct world *world = begin();
-    struct peer *peer = up(world);
+    struct world *world = world_new(&plain);
+    struct peer *peer = world_up(world);
 
     (void)state;
     for (int i = 0; i < 30; i++)
-        peer = rotate(world, peer);
+        peer = world_rotate(world, peer, KW_MS(500));
     assert_int_equal(world_facts(world, KW_FACT_ROTATED), 30);
     assert_int_equal(peer->back_gaps, 0);
-    end(world);
+    world_free(world);
 }
 
 /* The address of a connection that is over may be another client's next (NAT). */
 static void an_address_that_is_over_is_free_for_another_call(void **state)
 {
-    struct world *world = begin();
-    struct peer *first = up(world);
+    struct world *world = world_new(&plain);
+    struct peer *first = world_up(world);
     struct peer *second, *heir;
 
     (void)state;
-    second = rotate(world, first);
+    second = world_rotate(world, first, KW_MS(500));
     heir = NULL;
     {
         size_t offer_len;
@@ -121,11 +56,57 @@ static void an_address_that_is_over_is_free_for_another_call(void **state)
         strcpy(heir->location, world_header(world, "Location"));
         world_answer(world, heir);
     }
-    assert_true(world_until(world, newest_is_up, KW_S(5)));
+    assert_true(world_until(world, world_newest_is_up, KW_S(5)));
     world_run(world, world->now + KW_S(2));
     assert_false(second->has_ended);
     assert_int_equal(second->back_gaps, 0);
-    end(world);
+    world_free(world);
+}
+
+/* A check of that call as its client would send it, with our source address or any other. */
+static size_t write_check(struct world *world, const struct kw_leg *leg, uint8_t *dst, size_t size)
+{
+    static uint8_t transaction[KW_STUN_TRANSACTION_LEN];
+    struct kw_writer out = kw_writer_of(dst, size);
+
+    transaction[0]++;
+    kw_stun_begin(&out, KW_STUN_REQUEST, transaction);
+    kw_stun_write_username(&out, kw_ice_text(leg->ufrag), kw_ice_text(leg->remote_ufrag));
+    kw_stun_write_priority(&out, 1);
+    kw_stun_write_role(&out, KW_STUN_CONTROLLING, 1);
+    kw_stun_write_use_candidate(&out);
+    return kw_stun_finish(&out, world->crypto, kw_ice_text(leg->pwd));
+}
+
+/*
+ * A caller who has a call of his own, and forges the source of its checks, cannot keep another call
+ * from its address: the other one's client answers our check, and nobody else can.
+ */
+static void forged_checks_take_no_address(void **state)
+{
+    struct world *world = world_new(&plain);
+    struct peer *hostile = world_up(world), *victim;
+    uint8_t check[KW_STUN_MESSAGE_MAX];
+    struct kw_path path = {.local = world_gateway_address};
+    kw_ns begun;
+
+    (void)state;
+    assert_int_equal(hostile->number, 0);
+    assert_int_equal(world_call(world, &victim), 201);
+    path.remote = victim->address;
+    begun = world->now;
+    while (!victim->is_up && world->now < begun + KW_S(20)) {
+        size_t len = write_check(world, &world->gateway->calls[0].legs[0], check, sizeof check);
+
+        world_inject(world, &path, check, len);
+        world_run(world, world->now + KW_MS(1));
+    }
+    CHECK(world->now - begun < KW_S(1), "up after %.1f s", (double)(world->now - begun) / 1e9);
+    world_run(world, world->now + KW_S(5));
+    assert_true(victim->media_back >= 240);
+    assert_int_equal(victim->back_gaps, 0);
+    assert_int_equal(hostile->back_gaps, 0);
+    world_free(world);
 }
 
 int main(void)
@@ -133,6 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rotations_outlive_the_routes_of_a_call),
         cmocka_unit_test(an_address_that_is_over_is_free_for_another_call),
+        cmocka_unit_test(forged_checks_take_no_address),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,39 +29,10 @@ static bool all_are_up(struct world *world)
     return true;
 }
 
-static bool gateway_is_empty(struct world *world)
-{
-    return kw_gateway_call_count(world->gateway) == 0;
-}
-
-static struct world *begin(const struct world_config *config)
-{
-    struct world *world = calloc(1, sizeof *world);
-
-    world_init(world, config);
-    return world;
-}
-
-static void end(struct world *world)
-{
-    world_deinit(world);
-    free(world);
-}
-
-static struct peer *up(struct world *world)
-{
-    struct peer *peer;
-
-    assert_int_equal(world_call(world, &peer), 201);
-    CHECK(world_until(world, all_are_up, KW_S(10)), "no call, seed %llu",
-          (unsigned long long)world->config.seed);
-    return peer;
-}
-
 static void a_call_comes_up_and_echoes(void **state)
 {
-    struct world *world = begin(&plain);
-    struct peer *peer = up(world);
+    struct world *world = world_new(&plain);
+    struct peer *peer = world_up(world);
     const struct kw_fact *fact;
 
     (void)state;
@@ -96,7 +67,7 @@ static void a_call_comes_up_and_echoes(void **state)
     assert_true(fact->u.closed.packets_received >= 499);
     assert_int_equal(
         world_request(world, KW_REQUEST_GET, peer->location, "demo-token", "", NULL, 0), 404);
-    end(world);
+    world_free(world);
 }
 
 static void real_arithmetic_makes_no_difference(void **state)
@@ -107,12 +78,12 @@ static void real_arithmetic_makes_no_difference(void **state)
 
     (void)state;
     config.real_crypto = true;
-    world = begin(&config);
-    peer = up(world);
+    world = world_new(&config);
+    peer = world_up(world);
     world_run(world, world->now + KW_S(2));
     assert_true(peer->media_back >= 95 && peer->back_gaps == 0);
     assert_true(world_status_has(world, peer, "\"group\":\"X25519MLKEM768\""));
-    end(world);
+    world_free(world);
 }
 
 static void a_call_survives_a_bad_network(void **state)
@@ -130,13 +101,13 @@ static void a_call_survives_a_bad_network(void **state)
             .loss_percent = 20,
             .duplicate_percent = 5,
         };
-        world = begin(&config);
+        world = world_new(&config);
         assert_int_equal(world_call(world, &peer), 201);
         CHECK(world_until(world, first_is_up, KW_S(30)), "seed %llu", (unsigned long long)seed);
         world_run(world, world->now + KW_S(5));
         CHECK(peer->media_back * 100 > peer->media_sent * 50, "seed %llu",
               (unsigned long long)seed);
-        end(world);
+        world_free(world);
     }
 }
 
@@ -150,8 +121,8 @@ static void reports_show_round_trip_and_loss(void **state)
 
     (void)state;
     config.link.loss_percent = 5;
-    world = begin(&config);
-    peer = up(world);
+    world = world_new(&config);
+    peer = world_up(world);
     world_run(world, world->now + KW_S(30));
     assert_true(peer->rtcp_back >= 25);
     CHECK(peer->heard.lost >= 30 && peer->heard.lost <= 150, "%d of 1500", peer->heard.lost);
@@ -165,7 +136,7 @@ static void reports_show_round_trip_and_loss(void **state)
     /* Loss on the way there makes gaps on the way back: both ways together. */
     CHECK(status.lost_out >= 80 && status.lost_out <= 260, "%llu",
           (unsigned long long)status.lost_out);
-    end(world);
+    world_free(world);
 }
 
 static uint32_t video_ssrc_of_answer(const struct world *world)
@@ -193,7 +164,7 @@ static void wishes_for_key_frames_reach_the_encoder(void **state)
 
     (void)state;
     config.video = true;
-    world = begin(&config);
+    world = world_new(&config);
     assert_int_equal(world_call(world, &peer), 201);
     world->response.body[world->response.body_len] = 0;
     theirs = video_ssrc_of_answer(world);
@@ -219,27 +190,27 @@ static void wishes_for_key_frames_reach_the_encoder(void **state)
     CHECK(peer->key_frame_wishes == 1, "%u wishes", peer->key_frame_wishes); /* not a storm */
     world_run(world, world->now + KW_S(2));
     assert_int_equal(peer->key_frame_wishes, 2);
-    end(world);
+    world_free(world);
 }
 
 static void a_vanished_client_frees_its_session_in_30_s(void **state)
 {
-    struct world *world = begin(&plain);
-    struct peer *peer = up(world);
+    struct world *world = world_new(&plain);
+    struct peer *peer = world_up(world);
 
     (void)state;
     world_run(world, world->now + KW_S(5));
     peer->is_deaf = true;
     world_run(world, world->now + KW_S(20));
     assert_int_equal(kw_gateway_call_count(world->gateway), 1);
-    assert_true(world_until(world, gateway_is_empty, KW_S(16)));
+    assert_true(world_until(world, world_is_empty, KW_S(16)));
     assert_string_equal(world_last_fact(world, KW_FACT_SESSION_CLOSED)->u.closed.reason, "gone");
-    end(world);
+    world_free(world);
 }
 
 static void a_client_that_never_comes_frees_its_place(void **state)
 {
-    struct world *world = begin(&plain);
+    struct world *world = world_new(&plain);
     size_t offer_len;
 
     (void)state;
@@ -247,16 +218,16 @@ static void a_client_that_never_comes_frees_its_place(void **state)
     assert_int_equal(world_request(world, KW_REQUEST_POST, "/v1/calls", "demo-token",
                                    "application/sdp", world->offer, offer_len),
                      201);
-    assert_true(world_until(world, gateway_is_empty, KW_S(31)));
-    end(world);
+    assert_true(world_until(world, world_is_empty, KW_S(31)));
+    world_free(world);
 }
 
 /* --- strangers -------------------------------------------------------------------------------- */
 
 static void garbage_disturbs_nothing(void **state)
 {
-    struct world *world = begin(&plain);
-    struct peer *peer = up(world);
+    struct world *world = world_new(&plain);
+    struct peer *peer = world_up(world);
     struct kw_path stranger = {
         .local = world_gateway_address,
         .remote = world_address(10, 9, 8, 7, 6666),
@@ -284,14 +255,14 @@ static void garbage_disturbs_nothing(void **state)
     assert_false(peer->has_ended);
     assert_int_equal(peer->back_gaps, 0);
     assert_int_equal(kw_gateway_call_count(world->gateway), 1);
-    end(world);
+    world_free(world);
 }
 
 /* A ClientHello for a live call: from elsewhere, and with the call's own address. */
 static void a_strangers_hello_is_ignored(void **state)
 {
-    struct world *world = begin(&plain);
-    struct peer *peer = up(world);
+    struct world *world = world_new(&plain);
+    struct peer *peer = world_up(world);
     uint8_t hello[200] = {22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 187, 1, 0, 0, 175};
     struct kw_path stranger = {
         .local = world_gateway_address,
@@ -308,7 +279,7 @@ static void a_strangers_hello_is_ignored(void **state)
     assert_false(peer->has_ended);
     assert_int_equal(peer->back_gaps, 0);
     assert_true(world_status_has(world, peer, "\"generation\":1"));
-    end(world);
+    world_free(world);
 }
 
 /*
@@ -317,8 +288,8 @@ static void a_strangers_hello_is_ignored(void **state)
  */
 static void media_moves_only_to_a_validated_path(void **state)
 {
-    struct world *world = begin(&plain);
-    struct peer *peer = up(world);
+    struct world *world = world_new(&plain);
+    struct peer *peer = world_up(world);
     struct kw_path elsewhere = {
         .local = world_address(10, 6, 6, 6, 666),
         .remote = world_gateway_address,
@@ -352,15 +323,15 @@ static void media_moves_only_to_a_validated_path(void **state)
     world_run(world, world->now + KW_S(2));
     assert_true(peer->media_back >= back + 90);
     assert_true(world_status_has(world, peer, "\"remote\":\"198.51.0.0:40000\""));
-    end(world);
+    world_free(world);
 }
 
 /* --- ICE restart ------------------------------------------------------------------------------ */
 
 static void ice_restarts_without_new_keys(void **state)
 {
-    struct world *world = begin(&plain);
-    struct peer *peer = up(world);
+    struct world *world = world_new(&plain);
+    struct peer *peer = world_up(world);
     struct kw_ice_credentials local, remote;
     const struct kw_random random = toy_random(&world->toy_state);
     struct kw_sdp_fragment fragment;
@@ -405,7 +376,7 @@ static void ice_restarts_without_new_keys(void **state)
     assert_int_equal(world_request(world, KW_REQUEST_PATCH, peer->location, "demo-token",
                                    "application/trickle-ice-sdpfrag", body, strlen(body)),
                      412);
-    end(world);
+    world_free(world);
 }
 
 /* --- limits ----------------------------------------------------------------------------------- */
@@ -417,61 +388,61 @@ static void quotas_say_when_to_come_back(void **state)
 
     (void)state;
     config.tenant_calls_max = 2;
-    world = begin(&config);
+    world = world_new(&config);
     assert_int_equal(world_call(world, NULL), 201);
     assert_int_equal(world_call(world, NULL), 201);
     assert_int_equal(world_call(world, NULL), 429);
     assert_true(atoi(world_header(world, "Retry-After")) >= 1);
     assert_string_equal(world_last_fact(world, KW_FACT_REFUSED)->u.refused.rule, "quota");
-    end(world);
+    world_free(world);
 
     config = plain;
     config.calls_per_minute = 2;
-    world = begin(&config);
+    world = world_new(&config);
     assert_int_equal(world_call(world, NULL), 201);
     assert_int_equal(world_call(world, NULL), 201);
     assert_int_equal(world_call(world, NULL), 429);
     assert_int_equal(atoi(world_header(world, "Retry-After")), 30);
     world_run(world, world->now + KW_S(30));
     assert_int_equal(world_call(world, NULL), 201);
-    end(world);
+    world_free(world);
 
     config = plain;
     config.calls_max = 1;
-    world = begin(&config);
+    world = world_new(&config);
     assert_int_equal(world_call(world, NULL), 201);
     assert_int_equal(world_call(world, NULL), 503);
     assert_true(atoi(world_header(world, "Retry-After")) >= 1);
-    end(world);
+    world_free(world);
 
     config = plain;
     config.facts_room = 4;
-    world = begin(&config);
+    world = world_new(&config);
     assert_int_equal(world_call(world, NULL), 201);
     assert_int_equal(world_call(world, NULL), 503);
-    end(world);
+    world_free(world);
 }
 
 static void drain_refuses_and_ends(void **state)
 {
-    struct world *world = begin(&plain);
-    struct peer *peer = up(world);
+    struct world *world = world_new(&plain);
+    struct peer *peer = world_up(world);
 
     (void)state;
     kw_gateway_drain(world->gateway, world->now + KW_S(10));
     assert_int_equal(world_call(world, NULL), 503);
     world_run(world, world->now + KW_S(9));
     assert_int_equal(kw_gateway_call_count(world->gateway), 1);
-    assert_true(world_until(world, gateway_is_empty, KW_S(2)));
+    assert_true(world_until(world, world_is_empty, KW_S(2)));
     world_run(world, world->now + KW_S(1));
     assert_true(peer->has_ended);
     assert_int_equal(peer->end, KW_SESSION_END_PEER);
-    end(world);
+    world_free(world);
 }
 
 static void a_wrong_fingerprint_is_refused_and_recorded(void **state)
 {
-    struct world *world = begin(&plain);
+    struct world *world = world_new(&plain);
     size_t offer_len;
     struct peer *peer = world_peer(world, &offer_len);
     char *print = strstr((char *)world->offer, "sha-256 ");
@@ -489,7 +460,7 @@ static void a_wrong_fingerprint_is_refused_and_recorded(void **state)
     assert_int_equal(world_facts(world, KW_FACT_GENERATION_ESTABLISHED), 0);
     assert_string_equal(world_last_fact(world, KW_FACT_REFUSED)->u.refused.rule,
                         "fingerprint-mismatch");
-    end(world);
+    world_free(world);
 }
 
 static void a_thousand_calls(void **state)
@@ -501,7 +472,7 @@ static void a_thousand_calls(void **state)
     (void)state;
     config.calls_max = 1000;
     config.clients_max = 1000;
-    world = begin(&config);
+    world = world_new(&config);
     for (int i = 0; i < 1000; i++) {
         struct peer *peer;
 
@@ -519,7 +490,7 @@ static void a_thousand_calls(void **state)
     assert_int_equal(kw_gateway_call_count(world->gateway), 1000);
     CHECK(sent > 50000 && back == sent, "%llu sent, %llu back", (unsigned long long)sent,
           (unsigned long long)back);
-    end(world);
+    world_free(world);
 }
 
 int main(void)

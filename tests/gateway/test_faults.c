@@ -11,26 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool newest_is_up(struct world *world)
-{
-    return world->peers[world->peer_count - 1].is_up;
-}
-
 static void live(struct world *world)
 {
     struct peer *first, *second;
-    char path[300];
-    size_t offer_len;
 
-    if (world_call(world, &first) == 201 && world_until(world, newest_is_up, KW_S(3))) {
+    if (world_call(world, &first) == 201 && world_until(world, world_newest_is_up, KW_S(3))) {
         world_run(world, world->now + KW_MS(500));
-        second = world_peer(world, &offer_len);
-        snprintf(path, sizeof path, "%s/generations", first->location);
-        if (world_request(world, KW_REQUEST_POST, path, "demo-token", "application/sdp",
-                          world->offer, offer_len) == 201) {
-            world_answer(world, second);
+        if (world_add(world, first, &second) == 201)
             world_run(world, world->now + KW_S(12));
-        }
         (void)world_request(world, KW_REQUEST_DELETE, first->location, "demo-token", "", NULL, 0);
     }
     world_run(world, world->now + KW_S(35));
@@ -39,11 +27,10 @@ static void live(struct world *world)
 /* False: the fault came too late to happen. */
 static bool fails_once(const struct world_config *config)
 {
-    struct world *world = calloc(1, sizeof *world);
+    struct world *world = world_new(config);
     struct peer *peer;
     bool fired;
 
-    world_init(world, config);
     live(world);
     fired = world->faulty != NULL ? faulty_crypto_fired(world->faulty)
                                   : world->faulty_random.calls >= config->random_fault_at;
@@ -52,10 +39,9 @@ static bool fails_once(const struct world_config *config)
     if (world->faulty != NULL)
         faulty_crypto_arm(world->faulty, 0, KW_OK, false);
     world->faulty_random.fail_at = 0;
-    CHECK(world_call(world, &peer) == 201 && world_until(world, newest_is_up, KW_S(5)),
+    CHECK(world_call(world, &peer) == 201 && world_until(world, world_newest_is_up, KW_S(5)),
           "no call afterwards, fault %zu, %zu", config->fault_at, config->random_fault_at);
-    world_deinit(world);
-    free(world);
+    world_free(world);
     return fired;
 }
 

@@ -20,61 +20,18 @@ static const struct world_config bridge = {
     .backend = KW_BACKEND_BRIDGE,
 };
 
-static struct world *begin(const struct world_config *config)
-{
-    struct world *world = calloc(1, sizeof *world);
-
-    world_init(world, config);
-    return world;
-}
-
-static void end(struct world *world)
-{
-    world_deinit(world);
-    free(world);
-}
-
-static bool newest_is_up(struct world *world)
-{
-    return world->peers[world->peer_count - 1].is_up;
-}
-
+/* A call that is up, when the answer is 201. */
 static int post(struct world *world, const char *path, struct peer **ret)
 {
-    size_t offer_len;
-    int status;
+    int status = world_post(world, path, ret);
 
-    *ret = world_peer(world, &offer_len);
-    status = world_request(world, KW_REQUEST_POST, path, "demo-token", "application/sdp",
-                           world->offer, offer_len);
-    if (status != 201)
-        return status;
-    strcpy((*ret)->location, world_header(world, "Location"));
-    world_answer(world, *ret);
-    assert_true(world_until(world, newest_is_up, KW_S(5)));
+    assert_true(status != 201 || world_until(world, world_newest_is_up, KW_S(5)));
     return status;
-}
-
-static struct peer *rotate(struct world *world, struct peer *old)
-{
-    struct peer *new;
-    char path[300], location[256];
-
-    strcpy(location, old->location);
-    snprintf(path, sizeof path, "%s/generations", location);
-    assert_int_equal(post(world, path, &new), 201);
-    strcpy(new->location, location);
-    world_run(world, world->now + KW_S(4));
-    old->media_until = 0;
-    kw_session_close(old->session, world->now);
-    old->has_ended = true;
-    world_run(world, world->now + KW_S(8));
-    return new;
 }
 
 static void two_calls_of_a_room_hear_each_other(void **state)
 {
-    struct world *world = begin(&bridge);
+    struct world *world = world_new(&bridge);
     struct peer *a, *b, *c;
 
     (void)state;
@@ -103,13 +60,14 @@ static void two_calls_of_a_room_hear_each_other(void **state)
     world_run(world, world->now + KW_S(2));
     assert_true(c->media_back >= 95);
     assert_int_equal(a->back_ssrcs, 1);
-    end(world);
+    world_free(world);
 }
 
 static void neither_notices_when_the_other_rotates(void **state)
 {
-    struct world *world = begin(&bridge);
+    struct world *world = world_new(&bridge);
     struct peer *a, *b;
+    const struct kw_fact *fact;
     uint64_t expected;
     kw_ns begun;
 
@@ -119,7 +77,7 @@ static void neither_notices_when_the_other_rotates(void **state)
     begun = world->now;
     world_run(world, world->now + KW_S(5));
     for (int i = 0; i < 4; i++)
-        a = rotate(world, a);
+        a = world_rotate(world, a, KW_S(4));
     expected = (world->now - begun) / KW_MS(20);
     CHECK(b->media_back + 5 >= expected && b->media_back <= expected + 5,
           "%llu instead of %llu: each frame once", (unsigned long long)b->media_back,
@@ -129,14 +87,21 @@ static void neither_notices_when_the_other_rotates(void **state)
     assert_int_equal(b->back_gaps, 0);
     CHECK(b->ts_step_max <= 480, "the clock stepped by %u units", b->ts_step_max);
     assert_true(b->media_back >= 2500);
+    /* The record says how the two streams became one, and what it cost its clock. */
+    fact = world_last_fact(world, KW_FACT_ROTATED);
+    assert_string_equal(fact->u.rotated.audio_cut, "sender-reports");
+    CHECK(fact->u.rotated.audio_error_us <= 10000 && fact->u.rotated.audio_error_us >= -10000,
+          "%lld us", (long long)fact->u.rotated.audio_error_us);
+    assert_true(fact->u.rotated.audio_wait_us > 0 && fact->u.rotated.audio_wait_us < 2000000);
+    assert_string_equal(fact->u.rotated.video_cut, "none");
     /* And the side that rotated heard b on each of its connections without a gap. */
     assert_int_equal(a->back_gaps + a->ts_steps, 0);
-    b = rotate(world, b);
+    b = world_rotate(world, b, KW_S(4));
     assert_int_equal(b->back_gaps + b->ts_steps, 0);
     assert_int_equal(a->back_gaps, 0);
     assert_int_equal(a->back_ssrcs, 1);
     assert_int_equal(world_facts(world, KW_FACT_ROTATED), 5);
-    end(world);
+    world_free(world);
 }
 
 static void a_plain_agent_hears_one_stream(void **state)
@@ -147,7 +112,7 @@ static void a_plain_agent_hears_one_stream(void **state)
 
     (void)state;
     config.backend = KW_BACKEND_RTP;
-    world = begin(&config);
+    world = world_new(&config);
     assert_int_equal(post(world, "/v1/calls", &a), 201);
     world_run(world, world->now + KW_S(5));
     assert_true(world->agent_got >= 245);
@@ -157,7 +122,7 @@ static void a_plain_agent_hears_one_stream(void **state)
     /* One target serves one call. */
     assert_int_equal(post(world, "/v1/calls", &other), 503);
     for (int i = 0; i < 3; i++)
-        a = rotate(world, a);
+        a = world_rotate(world, a, KW_S(4));
     assert_int_equal(world->agent_ssrcs, 1);
     assert_int_equal(world->agent_gaps, 0);
     CHECK(world->agent_ts_steps <= 3, "%u", world->agent_ts_steps);
@@ -166,7 +131,7 @@ static void a_plain_agent_hears_one_stream(void **state)
         world_request(world, KW_REQUEST_DELETE, a->location, "demo-token", "", NULL, 0), 200);
     world_run(world, world->now + KW_S(1));
     assert_int_equal(post(world, "/v1/calls", &other), 201);
-    end(world);
+    world_free(world);
 }
 
 /* Only the configured address is the agent. */
@@ -184,7 +149,7 @@ static void strangers_are_no_agents(void **state)
 
     (void)state;
     config.backend = KW_BACKEND_RTP;
-    world = begin(&config);
+    world = world_new(&config);
     assert_int_equal(post(world, "/v1/calls", &a), 201);
     a->is_mute = true;
     world_run(world, world->now + KW_S(1));
@@ -202,7 +167,7 @@ static void strangers_are_no_agents(void **state)
     world_inject(world, &path, packet, sizeof packet);
     world_run(world, world->now + KW_S(1));
     assert_int_equal(a->media_back, before + 1);
-    end(world);
+    world_free(world);
 }
 
 int main(void)

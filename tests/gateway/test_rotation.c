@@ -19,84 +19,24 @@ static const struct world_config plain = {
     .period = KW_S(60),
 };
 
-static struct world *begin(const struct world_config *config)
-{
-    struct world *world = calloc(1, sizeof *world);
-
-    world_init(world, config);
-    return world;
-}
-
-static void end(struct world *world)
-{
-    world_deinit(world);
-    free(world);
-}
-
-static bool newest_is_up(struct world *world)
-{
-    return world->peers[world->peer_count - 1].is_up;
-}
-
-static bool gateway_is_empty(struct world *world)
-{
-    return kw_gateway_call_count(world->gateway) == 0;
-}
-
-static struct peer *up(struct world *world)
-{
-    struct peer *peer;
-
-    assert_int_equal(world_call(world, &peer), 201);
-    assert_true(world_until(world, newest_is_up, KW_S(10)));
-    return peer;
-}
-
-/* POST {call}/generations with a new connection; returns the status. */
-static int add(struct world *world, const struct peer *old, const char *part, struct peer **ret)
-{
-    char path[300];
-    size_t offer_len;
-    struct peer *peer = world_peer(world, &offer_len);
-    int status;
-
-    snprintf(path, sizeof path, "%s/%s", old->location, part);
-    status = world_request(world, KW_REQUEST_POST, path, "demo-token", "application/sdp",
-                           world->offer, offer_len);
-    *ret = peer;
-    if (status != 201)
-        return status;
-    strcpy(peer->location, old->location);
-    strcpy(peer->etag, world_header(world, "ETag"));
-    world_answer(world, peer);
-    return status;
-}
-
-static void hang_up(struct world *world, struct peer *peer)
-{
-    peer->media_until = 0;
-    kw_session_close(peer->session, world->now);
-    peer->has_ended = true;
-}
-
 static void a_second_connection_takes_over(void **state)
 {
-    struct world *world = begin(&plain);
-    struct peer *old = up(world);
+    struct world *world = world_new(&plain);
+    struct peer *old = world_up(world);
     struct peer *new;
     const struct kw_fact *fact;
 
     (void)state;
     world_run(world, world->now + KW_S(5));
-    assert_int_equal(add(world, old, "generations", &new), 201);
+    assert_int_equal(world_add(world, old, &new), 201);
     assert_string_equal(world_header(world, "Keywheel-Generation"), "2");
-    assert_true(world_until(world, newest_is_up, KW_S(5)));
+    assert_true(world_until(world, world_newest_is_up, KW_S(5)));
     /* Both play for a while, and both hear their echo. */
     world_run(world, world->now + KW_S(3));
     assert_true(new->media_back >= 140 && new->back_gaps == 0);
     assert_true(old->media_back >= 390 && old->back_gaps == 0);
     assert_true(world_status_has(world, old, "\"state\":\"rotating\""));
-    hang_up(world, old);
+    world_hang_up(world, old);
     world_run(world, world->now + KW_S(9));
     assert_true(world_status_has(world, old, "\"state\":\"up\""));
     assert_true(world_status_has(world, old, "\"generation\":2"));
@@ -111,37 +51,37 @@ static void a_second_connection_takes_over(void **state)
     assert_int_equal(fact->u.rotated.lost, 0);
     assert_true(fact->u.rotated.overlap_us >= 9900000);
     assert_int_equal(world_facts(world, KW_FACT_GENERATION_ESTABLISHED), 2);
-    end(world);
+    world_free(world);
 }
 
 static void rotations_follow_each_other(void **state)
 {
-    struct world *world = begin(&plain);
-    struct peer *peer = up(world);
+    struct world *world = world_new(&plain);
+    struct peer *peer = world_up(world);
 
     (void)state;
     for (int i = 0; i < 12; i++) {
         struct peer *old = peer;
 
         world_run(world, world->now + KW_S(2));
-        assert_int_equal(add(world, old, "generations", &peer), 201);
-        assert_true(world_until(world, newest_is_up, KW_S(5)));
+        assert_int_equal(world_add(world, old, &peer), 201);
+        assert_true(world_until(world, world_newest_is_up, KW_S(5)));
         world_run(world, world->now + KW_MS(500));
-        hang_up(world, old);
+        world_hang_up(world, old);
         assert_int_equal(old->back_gaps, 0);
         world_run(world, world->now + KW_S(11));
     }
     assert_int_equal(world_facts(world, KW_FACT_ROTATED), 12);
     assert_int_equal(kw_gateway_call_count(world->gateway), 1);
     assert_int_equal(peer->back_gaps, 0);
-    end(world);
+    world_free(world);
 }
 
 /* The event stream says when. Whoever does not listen ends at L. */
 static void due_is_announced_and_l_ends_the_call(void **state)
 {
-    struct world *world = begin(&plain);
-    struct peer *peer = up(world);
+    struct world *world = world_new(&plain);
+    struct peer *peer = world_up(world);
     struct kw_push *push = calloc(1, sizeof *push);
     char path[300];
     unsigned due = 0;
@@ -168,12 +108,12 @@ static void due_is_announced_and_l_ends_the_call(void **state)
     world_run(world, world->now + KW_MS(100));
     assert_int_equal(peer->end, KW_SESSION_END_PEER);
     free(push);
-    end(world);
+    world_free(world);
 }
 
 static void whip_is_capped(void **state)
 {
-    struct world *world = begin(&plain);
+    struct world *world = world_new(&plain);
     size_t offer_len;
     struct peer *peer = world_peer(world, &offer_len);
 
@@ -183,14 +123,14 @@ static void whip_is_capped(void **state)
                      201);
     assert_memory_equal(world_header(world, "Keywheel-Rotation"), "cap; seconds=60", 15);
     world_answer(world, peer);
-    assert_true(world_until(world, newest_is_up, KW_S(5)));
+    assert_true(world_until(world, world_newest_is_up, KW_S(5)));
     world_run(world, world->now + KW_S(5));
     assert_int_equal(peer->media_back, 0); /* recvonly */
     assert_true(peer->rtcp_back >= 3);     /* but reports */
-    assert_true(world_until(world, gateway_is_empty, KW_S(60)));
+    assert_true(world_until(world, world_is_empty, KW_S(60)));
     assert_true(world->now >= KW_S(1060));
     assert_string_equal(world_last_fact(world, KW_FACT_SESSION_CLOSED)->u.closed.reason, "limit");
-    end(world);
+    world_free(world);
 }
 
 static void grace_is_recorded_every_minute(void **state)
@@ -201,38 +141,38 @@ static void grace_is_recorded_every_minute(void **state)
 
     (void)state;
     config.grace = true; /* 120 s */
-    world = begin(&config);
-    peer = up(world);
+    world = world_new(&config);
+    peer = world_up(world);
     world_run(world, KW_S(1000) + KW_S(175));
     assert_int_equal(kw_gateway_call_count(world->gateway), 1);
     assert_int_equal(world_facts(world, KW_FACT_OVERDUE), 2);
     assert_true(peer->media_back > 8000);
-    assert_true(world_until(world, gateway_is_empty, KW_S(10)));
-    end(world);
+    assert_true(world_until(world, world_is_empty, KW_S(10)));
+    world_free(world);
 }
 
 static void a_second_connection_that_never_comes_costs_nothing(void **state)
 {
-    struct world *world = begin(&plain);
-    struct peer *old = up(world);
+    struct world *world = world_new(&plain);
+    struct peer *old = world_up(world);
     struct peer *ghost, *new;
 
     (void)state;
-    assert_int_equal(add(world, old, "generations", &ghost), 201);
+    assert_int_equal(world_add(world, old, &ghost), 201);
     ghost->is_deaf = true;
     world_run(world, world->now + KW_S(5));
     /* It has shown nothing, so another attempt may replace it at once. */
-    assert_int_equal(add(world, old, "generations", &new), 201);
-    assert_true(world_until(world, newest_is_up, KW_S(5)));
+    assert_int_equal(world_add(world, old, &new), 201);
+    assert_true(world_until(world, world_newest_is_up, KW_S(5)));
     world_run(world, world->now + KW_S(1));
     /* While previous lives there is no third. */
-    assert_int_equal(add(world, old, "generations", &ghost), 409);
+    assert_int_equal(world_add(world, old, &ghost), 409);
     ghost->has_ended = true;
     world_run(world, world->now + KW_S(11));
     assert_int_equal(world_facts(world, KW_FACT_ROTATED), 1);
     assert_int_equal(old->back_gaps, 0);
 
-    assert_int_equal(add(world, new, "generations", &ghost), 201);
+    assert_int_equal(world_add(world, new, &ghost), 201);
     ghost->is_deaf = true;
     world_run(world, world->now + KW_S(10));
     assert_int_equal(world_facts(world, KW_FACT_REFUSED), 1);
@@ -240,13 +180,13 @@ static void a_second_connection_that_never_comes_costs_nothing(void **state)
                         "handshake-timeout");
     assert_int_equal(new->back_gaps, 0);
     assert_int_equal(kw_gateway_call_count(world->gateway), 1);
-    end(world);
+    world_free(world);
 }
 
 static void a_wrong_fingerprint_of_next_ends_next_only(void **state)
 {
-    struct world *world = begin(&plain);
-    struct peer *old = up(world);
+    struct world *world = world_new(&plain);
+    struct peer *old = world_up(world);
     struct peer *peer;
     char path[300];
     size_t offer_len;
@@ -269,19 +209,19 @@ static void a_wrong_fingerprint_of_next_ends_next_only(void **state)
     assert_int_equal(old->back_gaps, 0);
     assert_true(old->media_back >= 100);
     assert_false(old->has_ended);
-    end(world);
+    world_free(world);
 }
 
 /* The client closes its old connection before it has said a word on the new one. */
 static void close_of_the_old_one_never_ends_the_call(void **state)
 {
-    struct world *world = begin(&plain);
-    struct peer *old = up(world);
+    struct world *world = world_new(&plain);
+    struct peer *old = world_up(world);
     struct peer *new;
 
     (void)state;
-    assert_int_equal(add(world, old, "generations", &new), 201);
-    hang_up(world, old);
+    assert_int_equal(world_add(world, old, &new), 201);
+    world_hang_up(world, old);
     /* Its close_notify has to leave: the world sends what a closed session still has. */
     {
         uint8_t datagram[2048];
@@ -292,19 +232,19 @@ static void close_of_the_old_one_never_ends_the_call(void **state)
                                           world->now)) != 0)
             net_send(&world->net, &path, datagram, len, world->now);
     }
-    assert_true(world_until(world, newest_is_up, KW_S(5)));
+    assert_true(world_until(world, world_newest_is_up, KW_S(5)));
     world_run(world, world->now + KW_S(3));
     assert_int_equal(kw_gateway_call_count(world->gateway), 1);
     assert_true(new->media_back >= 140);
     assert_true(world_status_has(world, old, "\"generation\":2"));
-    end(world);
+    world_free(world);
 }
 
 /* The same connection, the same 5-tuple, the same SSRCs: new ICE credentials and new keys. */
 static void one_connection_restarts(void **state)
 {
-    struct world *world = begin(&plain);
-    struct peer *peer = up(world);
+    struct world *world = world_new(&plain);
+    struct peer *peer = world_up(world);
     char path[300];
 
     (void)state;
@@ -330,7 +270,7 @@ static void one_connection_restarts(void **state)
     CHECK(peer->back_gaps <= 4 && peer->media_back + 20 >= peer->media_sent,
           "%u gaps, %llu of %llu", peer->back_gaps, (unsigned long long)peer->media_back,
           (unsigned long long)peer->media_sent);
-    end(world);
+    world_free(world);
 }
 
 /* A call that ends while the old keys are still accepted has rotated none the less. */

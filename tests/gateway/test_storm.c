@@ -30,12 +30,11 @@ static void media_does_not_wait_for_handshakes(void **state)
         .clients_max = 2 * calls,
         .media_interval = KW_MS(200),
     };
-    struct world *world = calloc(1, sizeof *world);
+    struct world *world = world_new(&config);
     uint64_t gaps = 0;
     kw_ns begun;
 
     (void)state;
-    world_init(world, &config);
     for (size_t i = 0; i < calls; i++) {
         struct peer *peer;
 
@@ -52,16 +51,9 @@ static void media_does_not_wait_for_handshakes(void **state)
     world->media_wait = 0;
     begun = world->now;
     for (size_t i = 0; i < calls; i++) {
-        char path[300];
-        size_t offer_len;
-        struct peer *peer = world_peer(world, &offer_len);
+        struct peer *peer;
 
-        snprintf(path, sizeof path, "%s/generations", world->peers[i].location);
-        assert_int_equal(world_request(world, KW_REQUEST_POST, path, "demo-token",
-                                       "application/sdp", world->offer, offer_len),
-                         201);
-        strcpy(peer->location, world->peers[i].location);
-        world_answer(world, peer);
+        assert_int_equal(world_add(world, &world->peers[i], &peer), 201);
     }
     CHECK(world_until(world, all_are_up, KW_S(60)), "not all of them came up");
     print_message("# %zu rotations at once: %.1f s, longest wait of a media packet %.2f ms\n",
@@ -70,8 +62,7 @@ static void media_does_not_wait_for_handshakes(void **state)
     for (size_t i = 0; i < calls; i++)
         gaps += world->peers[i].back_gaps;
     assert_int_equal(gaps, 0);
-    world_deinit(world);
-    free(world);
+    world_free(world);
 }
 
 int main(void)

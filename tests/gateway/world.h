@@ -116,8 +116,8 @@ struct world {
 struct kw_address world_address(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port);
 struct kw_path world_reversed(const struct kw_path *path);
 
-void world_init(struct world *world, const struct world_config *config);
-void world_deinit(struct world *world);
+struct world *world_new(const struct world_config *config);
+void world_free(struct world *world);
 /* Runs until the moment. */
 void world_run(struct world *world, kw_ns until);
 /* .. and until the condition holds; false: it did not. */
@@ -132,8 +132,21 @@ int world_request(struct world *world, enum kw_request_method method, const char
 const char *world_header(const struct world *world, const char *name);
 /* An offer of a connection that exists, with fresh ICE credentials and certificate. */
 size_t world_offer(struct world *world, struct peer *peer);
-/* POST /v1/calls and the client's half of it; returns the status. */
+/* POST of a new connection's offer and, after 201, the client's half of it; returns the status. */
+int world_post(struct world *world, const char *path, struct peer **ret);
+/* .. to /v1/calls */
 int world_call(struct world *world, struct peer **ret);
+/* .. to {call}/generations */
+int world_add(struct world *world, const struct peer *old, struct peer **ret);
+/* A call that is up. */
+struct peer *world_up(struct world *world);
+/* The client closes a connection; nothing more comes from it. */
+void world_hang_up(struct world *world, struct peer *peer);
+/* A second connection takes over; `both` play so long; on return the rotation is over. */
+struct peer *world_rotate(struct world *world, struct peer *old, kw_ns both);
+/* Conditions for world_until(). */
+bool world_newest_is_up(struct world *world);
+bool world_is_empty(struct world *world);
 /* Takes the answer in world->response. */
 void world_answer(struct world *world, struct peer *peer);
 /* After a change from outside: when it wants to be called may have changed. */
