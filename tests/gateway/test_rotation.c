@@ -276,14 +276,14 @@ static void one_connection_restarts(void **state)
 /* A call that ends while the old keys are still accepted has rotated none the less. */
 static void a_rotation_is_recorded_when_the_call_ends_within_it(void **state)
 {
-    struct world *world = begin(&plain);
-    struct peer *old = up(world), *new;
+    struct world *world = world_new(&plain);
+    struct peer *old = world_up(world), *new;
     const struct kw_fact *rotated;
 
     (void)state;
     world_run(world, world->now + KW_S(3));
-    assert_int_equal(add(world, old, "generations", &new), 201);
-    assert_true(world_until(world, newest_is_up, KW_S(5)));
+    assert_int_equal(world_add(world, old, &new), 201);
+    assert_true(world_until(world, world_newest_is_up, KW_S(5)));
     world_run(world, world->now + KW_S(2));
     assert_int_equal(world_facts(world, KW_FACT_ROTATED), 0);
     assert_int_equal(
@@ -295,7 +295,7 @@ static void a_rotation_is_recorded_when_the_call_ends_within_it(void **state)
     world_run(world, world->now + KW_S(2));
     assert_int_equal(world_facts(world, KW_FACT_SESSION_CLOSED), 1);
     assert_int_equal(world->facts_reserved, 0);
-    end(world);
+    world_free(world);
 }
 
 int main(void)
