@@ -357,8 +357,9 @@ static void turn(struct peer *const *peers, size_t count, kw_ns until)
 
 void peers_run(struct peer *const *peers, size_t count, kw_ns until)
 {
-    while (kw_clock_now() < until)
+    do {
         turn(peers, count, until);
+    } while (kw_clock_now() < until);
 }
 
 bool peer_run(struct peer *peer, kw_ns time, bool (*done)(const struct peer *peer))

@@ -71,7 +71,7 @@ bool peer_restart(struct peer *peer, struct peer *old, const struct daemon *daem
 /* A request without a body to LOCATION and what follows it; returns the status. */
 int peer_ask(const struct peer *peer, const struct daemon *daemon, const char *method,
              const char *tail, char *answer, size_t answer_size);
-/* Serves several connections at once until that moment. */
+/* Serves several connections at once until that moment, and once at least. */
 void peers_run(struct peer *const *peers, size_t count, kw_ns until);
 void peer_send(struct peer *peer, const struct peer_frame *frame);
 /* A sender report: `timestamp` is what the media clock shows now. */
