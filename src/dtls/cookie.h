@@ -30,4 +30,22 @@ KW_MUST_USE enum kw_status kw_cookie_consume(const struct kw_dtls_shared *shared
                                              kw_ns now, struct kw_cookie *ret,
                                              enum kw_verdict *verdict);
 
+/*
+ * DTLS 1.2: the second hello repeats the parameters of the first (RFC 6347, section 4.2.1), so
+ * their hash is covered and need not be carried. 32 bytes, which is as much as DTLS 1.0 allowed and
+ * as some clients still take: wolfSSL leaves a longer one out, without a word.
+ */
+enum { KW_COOKIE12_LEN = 32, KW_COOKIE12_HASH_LEN = 32 };
+
+KW_MUST_USE enum kw_status kw_cookie12_create(const struct kw_dtls_shared *shared,
+                                              struct kw_bytes binding,
+                                              const uint8_t parameters[KW_COOKIE12_HASH_LEN],
+                                              kw_ns now, uint8_t dst[KW_COOKIE12_LEN]);
+/* Verdicts as above. */
+KW_MUST_USE enum kw_status kw_cookie12_check(const struct kw_dtls_shared *shared,
+                                             struct kw_bytes binding,
+                                             const uint8_t parameters[KW_COOKIE12_HASH_LEN],
+                                             struct kw_bytes cookie, kw_ns now,
+                                             enum kw_verdict *verdict);
+
 #endif

@@ -171,21 +171,19 @@ static enum kw_status hash_parameters(struct kw_dtls *dtls, const struct kw_clie
 static enum kw_status check_cookie(struct kw_dtls *dtls, const struct kw_client_hello *hello,
                                    bool *is_valid)
 {
-    uint8_t digest[KW_DIGEST_MAX];
-    struct kw_cookie cookie;
+    uint8_t parameters[KW_COOKIE12_HASH_LEN];
     enum kw_verdict verdict;
     enum kw_status status;
 
     *is_valid = false;
     if (hello->cookie.len == 0)
         return KW_OK;
-    status = kw_cookie_consume(dtls->shared, (struct kw_bytes){dtls->binding, dtls->binding_len},
-                               hello->cookie, dtls->now, &cookie, &verdict);
-    if (status != KW_OK || verdict != KW_ACCEPT)
-        return status;
-    status = hash_parameters(dtls, hello, digest);
-    *is_valid = cookie.suite == 0 && cookie.hash_len == kw_hash_len(KW_SHA256) &&
-                memcmp(cookie.hello_hash, digest, cookie.hash_len) == 0;
+    status = hash_parameters(dtls, hello, parameters);
+    if (status == KW_OK)
+        status =
+            kw_cookie12_check(dtls->shared, (struct kw_bytes){dtls->binding, dtls->binding_len},
+                              parameters, hello->cookie, dtls->now, &verdict);
+    *is_valid = status == KW_OK && verdict == KW_ACCEPT;
     return status;
 }
 
@@ -193,25 +191,25 @@ static enum kw_status check_cookie(struct kw_dtls *dtls, const struct kw_client_
 static enum kw_status send_verify_request(struct kw_dtls *dtls, const struct kw_message *message,
                                           const struct kw_client_hello *hello)
 {
-    struct kw_cookie cookie = {.hash_len = (uint8_t)kw_hash_len(KW_SHA256)};
-    uint8_t sealed[KW_COOKIE_MAX], body[KW_FRAGMENT_HEADER + 3 + KW_COOKIE_MAX];
+    uint8_t parameters[KW_COOKIE12_HASH_LEN], cookie[KW_COOKIE12_LEN];
+    uint8_t body[KW_FRAGMENT_HEADER + 3 + KW_COOKIE12_LEN];
     struct kw_writer out = kw_writer_of(body, sizeof body);
     struct kw_writer record;
-    size_t sealed_len;
-    enum kw_status status = hash_parameters(dtls, hello, cookie.hello_hash);
+    enum kw_status status = hash_parameters(dtls, hello, parameters);
 
     if (status == KW_OK)
-        status = kw_cookie_create(dtls->shared, (struct kw_bytes){dtls->binding, dtls->binding_len},
-                                  &cookie, dtls->now, sealed, &sealed_len);
+        status =
+            kw_cookie12_create(dtls->shared, (struct kw_bytes){dtls->binding, dtls->binding_len},
+                               parameters, dtls->now, cookie);
     if (status != KW_OK)
         return status;
     kw_write_u8(&out, KW_HS_HELLO_VERIFY_REQUEST);
-    kw_write_u24(&out, (uint32_t)(3 + sealed_len));
+    kw_write_u24(&out, (uint32_t)(3 + sizeof cookie));
     kw_write_u16(&out, message->seq);
     kw_write_u24(&out, 0);
-    kw_write_u24(&out, (uint32_t)(3 + sealed_len));
+    kw_write_u24(&out, (uint32_t)(3 + sizeof cookie));
     kw_write_u16(&out, KW_DTLS_1_2);
-    kw_write_vector(&out, (struct kw_bytes){sealed, sealed_len}, 1);
+    kw_write_vector(&out, (struct kw_bytes){cookie, sizeof cookie}, 1);
     KW_ASSERT(!out.failed);
     kw_dtls_hello_forget(dtls);
     kw_dtls_undoom(dtls);

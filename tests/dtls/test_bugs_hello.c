@@ -205,6 +205,53 @@ static void cookies_bind_address_time_key_and_content(void **state)
     pair_deinit(&pair);
 }
 
+/* The same for HelloVerifyRequest; never longer than wolfSSL's clients take. */
+static void cookies_of_12_bind_address_time_key_and_parameters(void **state)
+{
+    static const struct kw_bytes here = {(const uint8_t *)"here", 4};
+    static const struct kw_bytes there = {(const uint8_t *)"ther", 4};
+    static const uint8_t these[32] = {7}, others[32] = {8};
+    uint8_t cookie[KW_COOKIE12_LEN];
+    const struct kw_bytes view = {cookie, sizeof cookie};
+    enum kw_verdict verdict;
+    struct pair pair;
+    struct kw_dtls_shared *shared = &pair.end[0].shared;
+    const struct {
+        struct kw_bytes binding;
+        const uint8_t *parameters;
+        kw_ns now;
+        enum kw_verdict wanted;
+    } rows[] = {
+        {here, these, KW_S(110), KW_ACCEPT},       {there, these, KW_S(110), KW_DROP_FORGED},
+        {here, others, KW_S(110), KW_DROP_FORGED}, {here, these, KW_S(300), KW_DROP_EXPIRED},
+        {here, these, KW_S(1), KW_DROP_EXPIRED},
+    };
+
+    (void)state;
+    assert_true(KW_COOKIE12_LEN <= 32);
+    assert_int_equal(pair_init(&pair, &(struct pair_config){.seed = 7}), KW_OK);
+    assert_int_equal(kw_cookie12_create(shared, here, these, KW_S(100), cookie), KW_OK);
+    for (size_t i = 0; i < KW_ARRAY_LEN(rows); i++) {
+        assert_int_equal(kw_cookie12_check(shared, rows[i].binding, rows[i].parameters, view,
+                                           rows[i].now, &verdict),
+                         KW_OK);
+        CHECK(verdict == rows[i].wanted, "row %zu: %s", i, kw_verdict_name(verdict));
+    }
+    for (size_t i = 0; i < sizeof cookie; i++) {
+        cookie[i] ^= 1;
+        assert_int_equal(kw_cookie12_check(shared, here, these, view, KW_S(110), &verdict), KW_OK);
+        CHECK(verdict == KW_DROP_FORGED, "byte %zu", i);
+        cookie[i] ^= 1;
+    }
+    for (size_t len = 0; len < sizeof cookie; len++) {
+        assert_int_equal(kw_cookie12_check(shared, here, these, (struct kw_bytes){cookie, len},
+                                           KW_S(110), &verdict),
+                         KW_OK);
+        CHECK(verdict == KW_DROP_FORGED, "length %zu", len);
+    }
+    pair_deinit(&pair);
+}
+
 static void a_key_that_nobody_drew_accepts_nothing(void **state)
 {
     static const struct kw_bytes here = {(const uint8_t *)"here", 4};
@@ -513,6 +560,7 @@ int main(void)
         cmocka_unit_test(the_first_hello_leaves_nothing_behind),
         cmocka_unit_test(before_a_cookie_no_more_than_three_times_is_sent),
         cmocka_unit_test(cookies_bind_address_time_key_and_content),
+        cmocka_unit_test(cookies_of_12_bind_address_time_key_and_parameters),
         cmocka_unit_test(a_key_that_nobody_drew_accepts_nothing),
         cmocka_unit_test(a_second_retry_is_refused),
         cmocka_unit_test(a_hello_of_13_in_pieces_is_not_taken_for_12),
