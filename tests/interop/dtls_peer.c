@@ -19,6 +19,7 @@
  *   --cm-sha1       AES_CM_128_HMAC_SHA1_80 too, in the same exception
  *   --rsa           RSA certificates too, in the same exception
  *   --cookie        a server asks for a cookie
+ *   --mtu N         of UDP payload, what we send
  *   --seconds N     give up after N seconds (default 30; a refused association ends 15 s later)
  */
 
@@ -48,6 +49,7 @@ struct options {
     bool cm_sha1;
     bool rsa;
     bool cookie;
+    size_t mtu;
     int seconds;
 };
 
@@ -110,6 +112,8 @@ static struct options parse_options(int argc, char *argv[])
     for (int i = 4; i < argc; i++) {
         if (strcmp(argv[i], "--preset") == 0 && i + 1 < argc)
             opt.preset = argv[++i];
+        else if (strcmp(argv[i], "--mtu") == 0 && i + 1 < argc)
+            opt.mtu = strtoul(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
             opt.seconds = (int)strtol(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--allow-12") == 0)
@@ -219,6 +223,7 @@ static void start_association(struct peer *peer)
         .fingerprints = &peer->peer_fingerprint,
         .fingerprint_count = 1,
         .require_cookie = peer->opt.cookie,
+        .mtu = peer->opt.mtu,
         .binding = {(const uint8_t *)"interop", 7},
     };
 

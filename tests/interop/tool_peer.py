@@ -2,7 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenSSL's and GnuTLS's command line programs behind the lines of dtls_peer.c; DTLS 1.2.
 
-    tool_peer.py openssl|gnutls client|server ADDRESS PORT CERTIFICATE.pem KEY.pem [--profile NAME] [--verbose]
+    tool_peer.py openssl|gnutls client|server ADDRESS PORT CERTIFICATE.pem KEY.pem [OPTION...]
+
+    --profile NAME    SRTP profile, by our name
+    --suite NAME      the only suite, by the tool's name (GnuTLS: its cipher, as AES-256-GCM)
+    --mtu N
+    --listen          OpenSSL's server asks for a cookie (GnuTLS's always does)
+    --verbose
 
 Their own output is read for facts; the other side's certificate, which they print, is compared with the
 fingerprint that standard input brings.
@@ -44,20 +50,34 @@ def free_port(address):
         return str(probe.getsockname()[1])
 
 
+def option(name, otherwise=None):
+    """The last one of that name counts."""
+    found = [value for word, value in zip(sys.argv, sys.argv[1:]) if word == name]
+    return found[-1] if found else otherwise
+
+
 def openssl_command(role, address, port, certificate, key, profile):
     name, _, length = PROFILES[profile]
     common = ["-dtls1_2", "-cert", certificate, "-key", key, "-use_srtp", name,
               "-keymatexport", LABEL, "-keymatexportlen", str(length)]
+    if option("--suite"):
+        common += ["-cipher", option("--suite")]
+    if option("--mtu"):
+        common += ["-mtu", option("--mtu")]
     if role == "server":
-        return ["openssl", "s_server", *common, "-accept", f"{address}:{port}", "-Verify", "1"]
+        listen = ["-listen"] if "--listen" in sys.argv else []
+        return ["openssl", "s_server", *common, "-accept", f"{address}:{port}", "-Verify", "1", *listen]
     return ["openssl", "s_client", *common, "-connect", f"{address}:{port}", "-showcerts"]
 
 
 def gnutls_command(role, address, port, certificate, key, profile):
     _, name, length = PROFILES[profile]
+    cipher = f":-CIPHER-ALL:+{option('--suite')}" if option("--suite") else ""
     common = ["--udp", "--port", port, "--x509certfile", certificate, "--x509keyfile", key, "--srtp-profiles", name,
               "--keymatexport", LABEL, "--keymatexportsize", str(length),
-              "--priority", "NORMAL:-VERS-ALL:+VERS-DTLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA"]
+              "--priority", "NORMAL:-VERS-ALL:+VERS-DTLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA" + cipher]
+    if option("--mtu"):
+        common += ["--mtu", option("--mtu")]
     if role == "server":
         return ["gnutls-serv", *common, "--echo", "--require-client-cert"]
     return ["gnutls-cli", *common, "--insecure", "--print-cert", address]
@@ -118,7 +138,7 @@ def exchange(tool, name, role):
 
 def main():
     name, role, address, port, certificate, key = sys.argv[1:7]
-    profile = sys.argv[sys.argv.index("--profile") + 1] if "--profile" in sys.argv else "AEAD_AES_128_GCM"
+    profile = option("--profile", "AEAD_AES_128_GCM")
     with open(certificate, "rb") as file:
         ours = der_of(PEM.search(file.read()).group(1))
     if role == "server":

@@ -2,8 +2,10 @@
 
 // Pion's DTLS as a program that speaks the lines of tests/interop/dtls_peer.c:
 //
-//	pion client|server ADDRESS PORT [--cm-sha1] [--no-ems]
+//	pion client|server ADDRESS PORT [--cm-sha1] [--no-ems] [--gcm-256] [--no-cookie] [--mtu N]
+//	     [--12] [--group NAME] [--suite NAME] [--update]     (the second line: built with the tag dtls13)
 //
+// versions_12.go and versions_13.go tell the releases of the Go proxy from a checkout that has DTLS 1.3.
 // Its own fingerprint (and port) come first, the other side's is read from standard input.
 package main
 
@@ -11,12 +13,14 @@ import (
 	"bufio"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -51,6 +55,10 @@ func verify(expected string) func([][]byte, [][]*x509.Certificate) error {
 }
 
 func printFacts(conn *dtls.Conn) error {
+	version, err := versionOf(conn)
+	if err != nil {
+		return err
+	}
 	state, ok := conn.ConnectionState()
 	if !ok {
 		return errors.New("no state")
@@ -66,15 +74,15 @@ func printFacts(conn *dtls.Conn) error {
 		dtls.SRTP_AEAD_AES_256_GCM:       2 * (32 + 12),
 		dtls.SRTP_AES128_CM_HMAC_SHA1_80: 2 * (16 + 14),
 	}
-	keys, err := state.ExportKeyingMaterial(srtpLabel, nil, lengths[profile])
+	keys, err := export(conn, &state, srtpLabel, lengths[profile])
 	if err != nil {
 		return err
 	}
-	exported, err := state.ExportKeyingMaterial(exportLabel, nil, 32)
+	exported, err := export(conn, &state, exportLabel, 32)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("version DTLS 1.2\nprofile %s\nsrtp %x\nexport %x\nconnected\n", names[profile], keys, exported)
+	fmt.Printf("version %s\nprofile %s\nsrtp %x\nexport %x\nconnected\n", version, names[profile], keys, exported)
 	return nil
 }
 
@@ -104,9 +112,65 @@ func exchange(conn *dtls.Conn, isClient bool) error {
 	return nil
 }
 
+// The word behind an option of the command line, or "".
+func optionValue(name string) string {
+	if i := slices.Index(os.Args, name); i >= 0 && i+1 < len(os.Args) {
+		return os.Args[i+1]
+	}
+	return ""
+}
+
+func sharedOptions(certificate tls.Certificate, expected string) ([]dtls.Option, error) {
+	profiles := []dtls.SRTPProtectionProfile{dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM}
+	if slices.Contains(os.Args, "--cm-sha1") {
+		profiles = []dtls.SRTPProtectionProfile{dtls.SRTP_AES128_CM_HMAC_SHA1_80}
+	} else if slices.Contains(os.Args, "--gcm-256") {
+		profiles = profiles[1:]
+	}
+	ems := dtls.RequireExtendedMasterSecret
+	if slices.Contains(os.Args, "--no-ems") {
+		ems = dtls.DisableExtendedMasterSecret
+	}
+	options := []dtls.Option{
+		dtls.WithCertificates(certificate), dtls.WithInsecureSkipVerify(true), dtls.WithVerifyPeerCertificate(verify(expected)),
+		dtls.WithSRTPProtectionProfiles(profiles...), dtls.WithExtendedMasterSecret(ems),
+	}
+	if mtu := optionValue("--mtu"); mtu != "" {
+		n, err := strconv.Atoi(mtu)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, dtls.WithMTU(n))
+	}
+	more, err := versionOptions()
+	return append(options, more...), err
+}
+
+func connection(socket *net.UDPConn, address net.Addr, options []dtls.Option, isClient bool) (*dtls.Conn, error) {
+	if isClient {
+		clientOptions := make([]dtls.ClientOption, len(options))
+		for i, option := range options {
+			clientOptions[i] = option
+		}
+		return dtls.ClientWithOptions(socket, address, clientOptions...)
+	}
+	first, err := peek(socket)
+	if err != nil {
+		return nil, err
+	}
+	serverOptions := []dtls.ServerOption{
+		dtls.WithClientAuth(dtls.RequireAnyClientCert),
+		dtls.WithInsecureSkipVerifyHello(slices.Contains(os.Args, "--no-cookie")),
+	}
+	for _, option := range options {
+		serverOptions = append(serverOptions, option)
+	}
+	return dtls.ServerWithOptions(socket, first, serverOptions...)
+}
+
 func run() error {
 	if len(os.Args) < 4 {
-		return errors.New("client|server ADDRESS PORT [--cm-sha1] [--no-ems]")
+		return errors.New("client|server ADDRESS PORT [OPTION...]")
 	}
 	isClient := os.Args[1] == "client"
 	address, err := net.ResolveUDPAddr("udp", net.JoinHostPort(os.Args[2], os.Args[3]))
@@ -134,29 +198,11 @@ func run() error {
 		return err
 	}
 
-	profiles := []dtls.SRTPProtectionProfile{dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM}
-	if slices.Contains(os.Args, "--cm-sha1") {
-		profiles = []dtls.SRTPProtectionProfile{dtls.SRTP_AES128_CM_HMAC_SHA1_80}
+	options, err := sharedOptions(certificate, strings.TrimSpace(expected))
+	if err != nil {
+		return err
 	}
-	ems := dtls.RequireExtendedMasterSecret
-	if slices.Contains(os.Args, "--no-ems") {
-		ems = dtls.DisableExtendedMasterSecret
-	}
-	check := verify(strings.TrimSpace(expected))
-
-	var conn *dtls.Conn
-	if isClient {
-		conn, err = dtls.ClientWithOptions(socket, address,
-			dtls.WithCertificates(certificate), dtls.WithInsecureSkipVerify(true), dtls.WithVerifyPeerCertificate(check),
-			dtls.WithSRTPProtectionProfiles(profiles...), dtls.WithExtendedMasterSecret(ems))
-	} else {
-		var first net.Addr
-		if first, err = peek(socket); err == nil {
-			conn, err = dtls.ServerWithOptions(socket, first,
-				dtls.WithCertificates(certificate), dtls.WithClientAuth(dtls.RequireAnyClientCert), dtls.WithVerifyPeerCertificate(check),
-				dtls.WithSRTPProtectionProfiles(profiles...), dtls.WithExtendedMasterSecret(ems))
-		}
-	}
+	conn, err := connection(socket, address, options, isClient)
 	if err != nil {
 		return err
 	}
@@ -169,6 +215,9 @@ func run() error {
 		return err
 	}
 	if err = conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	if err = beforeData(ctx, conn); err != nil {
 		return err
 	}
 	if err = exchange(conn, isClient); err != nil {
