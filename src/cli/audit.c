@@ -25,6 +25,7 @@ struct audit {
     const char *tenant; /* NULL: all */
     kw_utc_ms since;
     bool as_json;
+    bool wants_help;
     const char *prefix; /* show: of the session id, lower-case hex */
     json_t *json;
     size_t found;
@@ -288,24 +289,22 @@ static int show(struct audit *audit)
     return scan_all(audit, &filter, show_fact) ? KW_EXIT_OK : KW_EXIT_FAILED;
 }
 
+static const char usage_text[] =
+    "Usage: keywheel audit list [--tenant NAME] [--since UTC] [--data DIR] [--json]\n"
+    "       keywheel audit show SESSION [--tenant NAME] [--since UTC] [--data DIR] [--json]\n";
+
 static int usage(const char *why)
 {
-    fprintf(stderr,
-            "keywheel: %s\n"
-            "Usage: keywheel audit list [--tenant NAME] [--since UTC] [--data DIR] [--json]\n"
-            "       keywheel audit show SESSION [--tenant NAME] [--data DIR] [--json]\n",
-            why);
+    fprintf(stderr, "keywheel: %s\n%s", why, usage_text);
     return KW_EXIT_USAGE;
 }
 
 static const char *read_options(int argc, char *argv[], struct audit *audit)
 {
     static const struct option options[] = {
-        {"tenant", required_argument, NULL, 't'},
-        {"since", required_argument, NULL, 's'},
-        {"data", required_argument, NULL, 'd'},
-        {"json", no_argument, NULL, 'j'},
-        {NULL, 0, NULL, 0},
+        {"tenant", required_argument, NULL, 't'}, {"since", required_argument, NULL, 's'},
+        {"data", required_argument, NULL, 'd'},   {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
     int id;
 
@@ -322,6 +321,8 @@ static const char *read_options(int argc, char *argv[], struct audit *audit)
             audit->data = optarg;
         if (id == 'j')
             audit->as_json = true;
+        if (id == 'h')
+            audit->wants_help = true;
     }
     return NULL;
 }
@@ -357,6 +358,10 @@ int audit_main(int argc, char *argv[])
 
     if (why != NULL)
         return usage(why);
+    if (audit.wants_help) {
+        fputs(usage_text, stdout);
+        return KW_EXIT_OK;
+    }
     audit.json = json_array();
     result = dispatch(argc, argv, &audit);
     if (audit.as_json && result == KW_EXIT_OK) {

@@ -36,6 +36,14 @@ void kw_config_deinit(struct kw_config *config)
     config->tenants = NULL;
 }
 
+bool kw_config_is_host(const char *text)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
+
+    return text[0] != '\0' && text[strspn(text, allowed)] == '\0';
+}
+
 static bool read_address(struct kw_yaml *yaml, yaml_node_t *node, uint16_t default_port,
                          struct kw_address *ret)
 {
@@ -65,7 +73,10 @@ static bool read_host_item(struct kw_yaml *yaml, yaml_node_t *node, void *target
     struct kw_config *config = target;
 
     config->host_count = position + 1;
-    return kw_yaml_text(yaml, node, config->hosts[position], KW_CONFIG_NAME_MAX);
+    if (!kw_yaml_text(yaml, node, config->hosts[position], KW_CONFIG_NAME_MAX))
+        return false;
+    return kw_config_is_host(config->hosts[position]) ||
+           kw_yaml_fail(yaml, node, "a name such as calls.example.org, without port, is expected");
 }
 
 static bool read_hosts(struct kw_yaml *yaml, yaml_node_t *node, void *target)

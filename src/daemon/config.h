@@ -49,4 +49,7 @@ void kw_config_deinit(struct kw_config *config);
 KW_MUST_USE bool kw_config_read(struct kw_config *config, const char *path,
                                 char error[KW_CONFIG_ERROR_MAX]);
 
+/* The name of a host as it stands in a Host header, without its port. */
+bool kw_config_is_host(const char *text);
+
 #endif

@@ -118,6 +118,8 @@ static bool read_host(struct kw_config *config, const char *value)
 {
     if (config->host_count >= KW_HTTP_HOSTS_MAX)
         return wrong("host", value, "too many names");
+    if (!kw_config_is_host(value))
+        return wrong("host", value, "a name such as calls.example.org, without port, is expected");
     return copy_path("host", value, config->hosts[config->host_count++], KW_CONFIG_NAME_MAX);
 }
 

@@ -58,8 +58,9 @@ static bool read_token(struct kw_yaml *yaml, yaml_node_t *node, void *target)
         fclose(file);
         return kw_yaml_fail(yaml, node, "others may read or change the token file: chmod 640 it");
     }
-    for (int c; (c = fgetc(file)) != EOF && c != '\n' && len + 1 < sizeof tenant->token;) {
-        if (c <= 0x20 || c > 0x7e) {
+    for (int c; (c = fgetc(file)) != EOF && c != '\n';) {
+        /* A part of a token is no token: too long is as wrong as a space in it. */
+        if (c <= 0x20 || c > 0x7e || len + 1 == sizeof tenant->token) {
             len = 0;
             break;
         }
@@ -298,6 +299,10 @@ static bool read_exception(struct kw_yaml *yaml, yaml_node_t *node, void *target
         1)
         return kw_yaml_fail(yaml, node,
                             "exactly one of network, fingerprint and trunk names the peer");
+    for (size_t i = 0; i < position; i++) {
+        if (strcmp(tenant->policy.exceptions[i].name, exception->name) == 0)
+            return kw_yaml_fail(yaml, node, "another exception has this name");
+    }
     return true;
 }
 

@@ -61,7 +61,15 @@ static enum kw_call_outcome join_room(struct kw_gateway *gateway, struct kw_call
     return KW_CALL_OK;
 }
 
-/* Plain RTP has no names: one target serves one call at a time. */
+bool kw_relay_serves(const struct kw_call *call, uint64_t tag)
+{
+    return call->relay.has_target && call->relay.target_tag == tag;
+}
+
+/*
+ * Plain RTP has no names: one target serves one call at a time. It is the operator's address:
+ * whoever sends checks that claim to come from there does not have it.
+ */
 static enum kw_call_outcome take_target(struct kw_gateway *gateway, struct kw_call *call)
 {
     const struct kw_address *target = &call->tenant->config->rtp_target;
@@ -74,7 +82,9 @@ static enum kw_call_outcome take_target(struct kw_gateway *gateway, struct kw_ca
             path.local = gateway->config.candidates[i];
     }
     tag = kw_table_tag_path(&gateway->paths, &path);
-    if (path.local.family == 0 || kw_table_get(&gateway->paths, tag, &held) ||
+    if (path.local.family == 0 ||
+        (kw_table_get(&gateway->paths, tag, &held) &&
+         kw_relay_serves(&gateway->calls[held & ~KW_ROUTE_FIRM], tag)) ||
         !kw_table_put(&gateway->paths, tag, call->number | KW_ROUTE_FIRM))
         return KW_CALL_BACKEND_BUSY;
     call->relay.has_target = true;

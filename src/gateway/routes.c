@@ -73,6 +73,8 @@ void kw_call_route(struct kw_gateway *gateway, struct kw_call *call, const struc
                 KW_ASSERT(false);
             return;
         }
+        if (kw_relay_serves(&gateway->calls[owner], tag))
+            return;
         if ((old & KW_ROUTE_FIRM) != 0 && !firm &&
             is_in_use(gateway, &gateway->calls[owner], tag, now))
             return;

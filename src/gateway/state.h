@@ -389,6 +389,8 @@ enum kw_call_outcome kw_relay_join(struct kw_gateway *gateway, struct kw_call *c
 /* Before the answer: what the other call has not is not accepted. */
 void kw_relay_narrow(struct kw_gateway *gateway, const struct kw_call *call, struct kw_sdp *offer);
 void kw_relay_leave(struct kw_gateway *gateway, struct kw_call *call);
+/* The 5-tuple with this tag is the call's plain one. */
+bool kw_relay_serves(const struct kw_call *call, uint64_t tag);
 void kw_relay_forget(struct kw_call *call, uint32_t generation);
 /* Rewrites a clear packet of a client for where it goes; false: consumed. */
 KW_MUST_USE bool kw_relay_rtp(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,

@@ -207,7 +207,7 @@ static uint32_t frame_units(const struct kw_splice *splice, const struct kw_spli
 {
     if (input->frame_units != 0)
         return input->frame_units;
-    return splice->params.clock_hz * FRAME_MS_DEFAULT / 1000;
+    return KW_MAX(1U, splice->params.clock_hz / (1000 / FRAME_MS_DEFAULT)); /* never 0: a divisor */
 }
 
 /* ---- the cut --------------------------------------------------------------------------------- */

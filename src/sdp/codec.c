@@ -13,7 +13,7 @@ static const struct codec_row {
     enum kw_sdp_codec codec;
     enum kw_sdp_kind kind;
     const char *name;  /* lower case */
-    uint32_t clock_hz; /* 0: any */
+    uint32_t clock_hz; /* 0: any that audio has */
     uint8_t channels;  /* 0: any */
     int static_type;   /* RFC 3551 section 6; -1: none */
 } rows[] = {
@@ -38,6 +38,12 @@ static const struct {
     {KW_SDP_EXT_ABS_SEND_TIME, "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"},
 };
 
+/* A clock of 1 Hz or of 4 GHz is no clock: everything that measures by it would go wrong. */
+static bool is_audio_clock(uint32_t clock_hz)
+{
+    return clock_hz == 8000 || clock_hz == 16000 || clock_hz == 32000 || clock_hz == 48000;
+}
+
 static bool row_fits(const struct codec_row *row, const struct kw_sdp_format *format,
                      enum kw_sdp_kind kind)
 {
@@ -46,7 +52,8 @@ static bool row_fits(const struct codec_row *row, const struct kw_sdp_format *fo
     if (format->name.len == 0)
         return row->static_type == format->payload_type;
     return kw_text_is_any_case(format->name, row->name) &&
-           (row->clock_hz == 0 || row->clock_hz == format->clock_hz) &&
+           (row->clock_hz != 0 ? row->clock_hz == format->clock_hz
+                               : is_audio_clock(format->clock_hz)) &&
            (row->channels == 0 || row->channels == format->channels);
 }
 

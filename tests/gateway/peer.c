@@ -305,6 +305,8 @@ void agent_receive(struct world *world, struct net_datagram *packet)
     uint16_t seq = (uint16_t)(packet->data[2] << 8 | packet->data[3]);
     uint32_t ts = get32(packet->data + 4), ssrc = get32(packet->data + 8);
 
+    if (packet->data[0] <= 3)
+        return; /* STUN, for whoever claimed to be here */
     if (kw_srtp_is_rtcp(packet->data, packet->len)) {
         assert_int_equal(kw_rtcp_check(packet->data, packet->len), KW_ACCEPT);
         world->agent_rtcp++;

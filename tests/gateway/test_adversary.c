@@ -109,12 +109,50 @@ static void forged_checks_take_no_address(void **state)
     world_free(world);
 }
 
+static void forge(struct world *world, const struct kw_address *source)
+{
+    const struct kw_path path = {.local = world_gateway_address, .remote = *source};
+    uint8_t check[KW_STUN_MESSAGE_MAX];
+    size_t len = write_check(world, &world->gateway->calls[0].legs[0], check, sizeof check);
+
+    world_inject(world, &path, check, len);
+}
+
+/* Nor the address of a plain agent, which answers no check: neither before nor during its call. */
+static void forged_checks_take_no_agent(void **state)
+{
+    struct world_config config = plain;
+    struct world *world;
+    struct peer *victim;
+    size_t offer_len;
+
+    (void)state;
+    config.backend = KW_BACKEND_RTP;
+    world = world_new(&config);
+    /* The hostile call is another tenant's; only its place, 0, and its credentials matter. */
+    (void)world_peer(world, &offer_len);
+    assert_int_equal(world_request(world, KW_REQUEST_POST, "/v1/calls", "other-token",
+                                   "application/sdp", world->offer, offer_len),
+                     201);
+    forge(world, &world_agent_address);
+    assert_int_equal(world_call(world, &victim), 201);
+    assert_true(world_until(world, world_newest_is_up, KW_S(5)));
+    for (int i = 0; i < 100; i++) {
+        forge(world, &world_agent_address);
+        world_run(world, world->now + KW_MS(50));
+    }
+    CHECK(victim->media_back >= 230, "%llu", (unsigned long long)victim->media_back);
+    assert_int_equal(victim->back_gaps, 0);
+    world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rotations_outlive_the_routes_of_a_call),
         cmocka_unit_test(an_address_that_is_over_is_free_for_another_call),
         cmocka_unit_test(forged_checks_take_no_address),
+        cmocka_unit_test(forged_checks_take_no_agent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -559,6 +559,31 @@ static void video_without_a_current_generation_waits_for_a_key_frame(void **stat
     assert_int_equal(splice.cuts, 2);
 }
 
+/* A clock so slow that a frame has no unit, and packets that never advance: nothing to divide by.
+ */
+static void a_clock_without_frames_breaks_nothing(void **state)
+{
+    struct kw_splice_params params = {.ssrc = 42, .clock_hz = 1};
+    struct kw_splice splice;
+    kw_ns now = KW_S(1);
+
+    (void)state;
+    kw_splice_init(&splice, &params);
+    for (uint16_t i = 0; i < 2000; i++, now += KW_MS(20)) {
+        struct event event = {0};
+        struct kw_rtp rtp;
+        struct kw_splice_packet info = {.generation = 1U + i / 500U, .rtp = &rtp};
+        uint8_t payload[8] = {0};
+
+        make_packet(&event, 100, i, i % 3 == 0 ? 0xffffffff : 0, payload, sizeof payload);
+        assert_int_equal(kw_rtp_parse(event.data, event.len, &rtp), KW_ACCEPT);
+        (void)!kw_splice_receive(&splice, &info, event.data, now);
+        if (i % 500 == 499)
+            kw_splice_remove(&splice, info.generation - 1);
+    }
+    assert_true(splice.cuts >= 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -566,6 +591,7 @@ int main(void)
         cmocka_unit_test(other_clocks_and_loss),
         cmocka_unit_test(silence_keeps_its_length),
         cmocka_unit_test(an_old_stream_that_is_gone_is_not_waited_for),
+        cmocka_unit_test(a_clock_without_frames_breaks_nothing),
         cmocka_unit_test(video_switches_at_a_key_frame),
         cmocka_unit_test(video_without_a_current_generation_waits_for_a_key_frame),
     };

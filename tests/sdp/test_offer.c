@@ -452,6 +452,33 @@ static void data_channel_first(void **state)
     assert_int_equal(sdp.media[1].formats[0].clock_hz, 8000);
 }
 
+/* What has no clock of its own takes one that audio has: everything is measured by it. */
+static void a_clock_is_one_that_audio_has(void **state)
+{
+    static const struct {
+        const char *clock;
+        bool accepted;
+    } rows[] = {
+        {"8000", true}, {"16000", true}, {"32000", true},  {"48000", true},
+        {"1", false},   {"49", false},   {"90000", false}, {"4294967295", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < KW_ARRAY_LEN(rows); i++) {
+        char *text = offer_load("chromium-audio"), line[64];
+        struct kw_sdp_problem problem;
+        struct kw_sdp sdp;
+
+        snprintf(line, sizeof line, "a=rtpmap:126 telephone-event/%s\r\n", rows[i].clock);
+        offer_edit(text, "a=rtpmap:126 telephone-event/8000\r\n", line, false);
+        assert_int_equal(kw_sdp_offer_parse(text_bytes(text), KW_SDP_CALL, &sdp, &problem),
+                         KW_SDP_OK);
+        CHECK(kw_sdp_format_find(&sdp.media[0], 126)->accepted == rows[i].accepted, "%s Hz",
+              rows[i].clock);
+        free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -468,6 +495,7 @@ int main(void)
         cmocka_unit_test(bare_newlines_and_a_missing_last_one),
         cmocka_unit_test(odd_extension_ids_are_left_out),
         cmocka_unit_test(data_channel_first),
+        cmocka_unit_test(a_clock_is_one_that_audio_has),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -128,20 +128,24 @@ static void write_file(const char *path, const char *text, mode_t mode)
 /* Starts with this configuration; it must not run. */
 static void refuses(const char *yaml, const char *expected, const char *const *wrapper, int status)
 {
-    static char config[64], token[64], whole[2048], said[512];
+    static char config[64], token[64], whole[2048], said[512], long_token[129];
     const char *const arguments[] = {"--config", config, NULL};
     char folder[] = "/tmp/keywheel-config-XXXXXX";
     const char *at;
     size_t len = 0;
 
     assert_non_null(mkdtemp(folder));
+    memset(long_token, 'x', sizeof long_token - 1);
     snprintf(config, sizeof config, "%s/c.yml", folder);
     snprintf(token, sizeof token, "%s/token", folder);
     write_file(token, "abcdefghijklmnopqrstuvwxyz\n", 0600);
-    /* $T: the token file */
+    snprintf(whole, sizeof whole, "%s-long", token);
+    write_file(whole, long_token, 0600);
+    /* $T: the token file; $L: one with a token that is too long */
     for (at = yaml; *at != '\0'; at++) {
-        if (strncmp(at, "$T", 2) == 0) {
-            len += (size_t)snprintf(whole + len, sizeof whole - len, "%s", token);
+        if (strncmp(at, "$T", 2) == 0 || strncmp(at, "$L", 2) == 0) {
+            len += (size_t)snprintf(whole + len, sizeof whole - len, "%s%s", token,
+                                    at[1] == 'L' ? "-long" : "");
             at++;
         } else {
             whole[len++] = *at;
@@ -158,6 +162,8 @@ static void refuses(const char *yaml, const char *expected, const char *const *w
     daemon_remove_folder(&one);
     unlink(config);
     unlink(token);
+    strcat(token, "-long");
+    unlink(token);
     rmdir(folder);
 }
 
@@ -173,6 +179,7 @@ static void configuration_errors_name_line_and_key(void **state)
         {"listen: [127.0.0.1:0\n", ":2: did not find expected"},
         {"listen: [127.0.0.1:0]\n", ":1: tenants: this key is missing"},
         {"listen: [elsewhere]\n" TENANT, ":1: listen[0]: an address"},
+        {"hosts: [calls.example.org, 'calls.example.org:443']\n" TENANT, ":1: hosts[1]: a name"},
         {TENANT "colour: red\n", ":4: colour: there is no such key"},
         {TENANT "data: a\ndata: b\n", ":5: data: this key is here twice"},
         {"tenants: []\n", ":1: tenants: at least one tenant"},
@@ -193,6 +200,13 @@ static void configuration_errors_name_line_and_key(void **state)
         {TENANT "  exceptions:\n  - {name: old, reason: x, expires: 2027-01-01, allow: [rc4],"
                 " network: 192.0.2.0/24}\n",
          ":5: tenants[0].exceptions[0].allow[0]: dtls-1.2"},
+        {TENANT
+         "  exceptions:\n"
+         "  - {name: old, reason: x, expires: 2027-01-01, allow: [rsa], network: 192.0.2.0/24}\n"
+         "  - {name: old, reason: y, expires: 2027-01-01, allow: [rsa], network: 10.0.0.0/8}\n",
+         ":6: tenants[0].exceptions[1]: another exception has this name"},
+        {TENANT "- name: second\n  token-file: $L\n",
+         ":5: tenants[1].token-file: a token is one line of 16 to 127"},
         {TENANT "- name: clinic\n  token-file: $T\n",
          ":4: tenants[1]: another tenant has this name"},
         {TENANT "- name: second\n  token-file: $T\n",
@@ -234,6 +248,7 @@ static void wrong_options_are_told(void **state)
         {{"--preset", "weak", NULL}, "--preset weak: modern, nist or pq"},
         {{"--tls-cert", "x", NULL}, "--tls-cert and --tls-key go together"},
         {{"--config", "/nonexistent", NULL}, "/nonexistent: No such file"},
+        {{"--host", "gw.test:8443", NULL}, "--host gw.test:8443: a name"},
     };
 
     (void)state;
