@@ -510,6 +510,21 @@ void kw_relay_wish(struct kw_gateway *gateway, struct kw_call *call, enum kw_sdp
         ask_leg(gateway, other, generation, ssrc);
 }
 
+void kw_relay_again(struct kw_gateway *gateway, struct kw_call *call, enum kw_sdp_kind kind,
+                    uint16_t seq)
+{
+    struct kw_call *other = other_of(gateway, call);
+    struct kw_rtp_origin origin;
+    struct kw_leg *leg;
+
+    if (other == NULL || !other->relay.has_splice[kind_of(kind)] ||
+        !kw_rtp_stream_origin(&other->relay.splice[kind_of(kind)].stream, seq, &origin))
+        return;
+    leg = kw_call_leg(other, origin.tag);
+    if (leg != NULL)
+        kw_leg_ask_again(gateway, other, leg, origin.ssrc, origin.seq);
+}
+
 void kw_relay_anchor(struct kw_gateway *gateway, const struct kw_call *call, struct kw_leg *leg,
                      kw_ns now)
 {

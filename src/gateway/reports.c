@@ -11,7 +11,10 @@
 
 #include <string.h>
 
-enum { SEQ_START_MASK = 0x3fff };
+enum {
+    SEQ_START_MASK = 0x3fff,
+    NACK_ITEMS_MAX = 16, /* of a NACK that are looked at: 272 packets; a flood is cut short */
+};
 
 static const struct kw_bytes cname = {(const uint8_t *)"keywheel", 8};
 
@@ -147,6 +150,67 @@ static void take_wish(struct kw_gateway *gateway, struct kw_call *call, struct k
         kw_relay_wish(gateway, call, media->kind);
 }
 
+void kw_leg_ask_again(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
+                      uint32_t ssrc, uint16_t seq)
+{
+    struct kw_incoming *incoming = find_incoming(leg, ssrc);
+    struct kw_leg_media *media;
+    uint16_t behind;
+
+    if (incoming == NULL || (leg->media[incoming->media].feedback & KW_SDP_FB_NACK) == 0)
+        return;
+    media = &leg->media[incoming->media];
+    behind = (uint16_t)(seq - media->again_seq);
+    if (!media->wants_again || media->again_ssrc != ssrc) {
+        media->wants_again = true;
+        media->again_ssrc = ssrc;
+        media->again_seq = seq;
+        media->again_mask = 0;
+    } else if (behind >= 1 && behind <= 16) {
+        media->again_mask |=
+            (uint16_t)(1U << (behind - 1)); /* others: whoever misses them repeats */
+    }
+    kw_gateway_touch(gateway, call);
+}
+
+/*
+ * What never came to us its sender still has. What we have passed on was lost behind us: we keep no
+ * packets, and its sender's repetition would be a replay here, so only a key frame mends that.
+ */
+static void miss(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
+                 const struct kw_leg_media *media, uint16_t seq)
+{
+    struct kw_rtp_origin origin;
+
+    if (kw_rtp_stream_has_sent(&media->out, seq))
+        take_wish(gateway, call, leg, media->ssrc);
+    else if (!kw_rtp_stream_origin(&media->out, seq, &origin))
+        return;
+    else if (call->tenant->config->backend == KW_BACKEND_ECHO)
+        kw_leg_ask_again(gateway, call, leg, origin.ssrc, origin.seq);
+    else
+        kw_relay_again(gateway, call, media->kind, origin.seq);
+}
+
+/* Video only: for audio no NACK is agreed, a packet that comes again comes too late. */
+static void take_nack(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
+                      const struct kw_rtcp *rtcp)
+{
+    const struct kw_leg_media *media = media_of_ours(leg, rtcp->media_ssrc);
+    struct kw_bytes items = rtcp->items;
+    uint16_t seq, mask;
+
+    if (media == NULL || media->kind != KW_SDP_VIDEO || !media->out.started)
+        return;
+    for (int i = 0; i < NACK_ITEMS_MAX && kw_rtcp_nack_next(&items, &seq, &mask); i++) {
+        miss(gateway, call, leg, media, seq);
+        for (unsigned bit = 0; bit < 16; bit++) {
+            if ((mask >> bit & 1) != 0)
+                miss(gateway, call, leg, media, (uint16_t)(seq + 1 + bit));
+        }
+    }
+}
+
 static void take_feedback(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
                           const struct kw_rtcp *rtcp)
 {
@@ -160,9 +224,8 @@ static void take_feedback(struct kw_gateway *gateway, struct kw_call *call, stru
         while (kw_rtcp_fir_next(&items, &ssrc, &command))
             take_wish(gateway, call, leg, ssrc);
     }
-    /* We keep no packets to send again; for video a key frame mends what is missing. */
     if (rtcp->type == KW_RTCP_RTPFB && rtcp->count == KW_RTCP_FMT_NACK)
-        take_wish(gateway, call, leg, rtcp->media_ssrc);
+        take_nack(gateway, call, leg, rtcp);
 }
 
 void kw_leg_rtcp(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
@@ -189,6 +252,11 @@ static bool asks_now(const struct kw_leg_media *media, kw_ns now)
     return media->wants_key_frame && media->feeds != 0 && now >= media->asked + KW_KEY_FRAME_EVERY;
 }
 
+static bool asks_again_now(const struct kw_leg_media *media, kw_ns now)
+{
+    return media->wants_again && now >= media->again_at + KW_AGAIN_EVERY;
+}
+
 static size_t write_wishes(struct kw_leg *leg, uint8_t *dst, size_t dst_size, kw_ns now)
 {
     struct kw_writer out = kw_writer_of(dst, dst_size);
@@ -196,12 +264,18 @@ static size_t write_wishes(struct kw_leg *leg, uint8_t *dst, size_t dst_size, kw
     for (size_t i = 0; i < leg->media_count; i++) {
         struct kw_leg_media *media = &leg->media[i];
 
-        if (!asks_now(media, now))
-            continue;
-        kw_rtcp_write_pli(&out, media->ssrc != 0 ? media->ssrc : leg->report_ssrc,
-                          leg->incoming[media->feeds - 1].source.ssrc);
-        media->wants_key_frame = false;
-        media->asked = now;
+        uint32_t ours = media->ssrc != 0 ? media->ssrc : leg->report_ssrc;
+
+        if (asks_now(media, now)) {
+            kw_rtcp_write_pli(&out, ours, leg->incoming[media->feeds - 1].source.ssrc);
+            media->wants_key_frame = false;
+            media->asked = now;
+        }
+        if (asks_again_now(media, now)) {
+            kw_rtcp_write_nack(&out, ours, media->again_ssrc, media->again_seq, media->again_mask);
+            media->wants_again = false;
+            media->again_at = now;
+        }
     }
     return out.failed ? 0 : out.len;
 }
@@ -221,7 +295,7 @@ size_t kw_leg_report(struct kw_gateway *gateway, struct kw_call *call, struct kw
     size_t len;
 
     for (size_t i = 0; i < leg->media_count; i++) {
-        is_due = is_due || asks_now(&leg->media[i], now);
+        is_due = is_due || asks_now(&leg->media[i], now) || asks_again_now(&leg->media[i], now);
         if (leg->media[i].out.started)
             streams[report.stream_count++] = &leg->media[i].out;
     }

@@ -43,6 +43,8 @@ enum {
 
 #define KW_REPORT_EVERY KW_S(1) /* RTCP: getStats shows a fresh round trip each second */
 #define KW_KEY_FRAME_EVERY KW_MS(300)
+#define KW_AGAIN_EVERY KW_MS(20) /* NACKs of a flood become one in so long; browsers ask each RTT  \
+                                  */
 #define KW_STREAM_ALIVE KW_S(15) /* proxies close silent responses after 30..60 s */
 #define KW_HANDSHAKE_PATIENCE KW_MS(5)
 #define KW_TENANT_MINUTE KW_S(60)
@@ -89,6 +91,11 @@ struct kw_leg_media {
     uint8_t feeds;        /* incoming SSRC that goes back, 1-based; 0: none yet */
     bool wants_key_frame; /* the receiver asks for one */
     kw_ns asked;          /* when we last asked the sender */
+    /* Packets of a source of this m-line that somebody misses and that never came to us. */
+    bool wants_again;
+    uint32_t again_ssrc;
+    uint16_t again_seq, again_mask; /* as a NACK has them (RFC 4585 section 6.2.1) */
+    kw_ns again_at;                 /* when we last asked */
     struct kw_rtp_stream out;
 };
 
@@ -374,6 +381,9 @@ KW_MUST_USE bool kw_leg_forward(struct kw_gateway *gateway, struct kw_leg_media 
                                 const struct kw_rtp *rtp, kw_ns now);
 void kw_leg_rtcp(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
                  const uint8_t *packet, size_t len, kw_ns now);
+/* A packet of this source is missed behind us, and we never had it: its sender is asked for it. */
+void kw_leg_ask_again(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
+                      uint32_t ssrc, uint16_t seq);
 /* The next RTCP compound that is due on this leg, in the clear; 0: none. */
 size_t kw_leg_report(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
                      uint8_t *dst, size_t dst_size, kw_ns now);
@@ -403,6 +413,9 @@ void kw_relay_report(struct kw_call *call, const struct kw_leg *leg,
                      const struct kw_incoming *incoming, const struct kw_rtcp_sender *sr);
 /* A receiver wants a key frame of what we send it. */
 void kw_relay_wish(struct kw_gateway *gateway, struct kw_call *call, enum kw_sdp_kind kind);
+/* A number of the splice that feeds this kind is missed: asked for where it came from. */
+void kw_relay_again(struct kw_gateway *gateway, struct kw_call *call, enum kw_sdp_kind kind,
+                    uint16_t seq);
 /* Gives the streams of a leg the clock of what feeds them, before its report is written. */
 void kw_relay_anchor(struct kw_gateway *gateway, const struct kw_call *call, struct kw_leg *leg,
                      kw_ns now);

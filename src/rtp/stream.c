@@ -51,6 +51,25 @@ void kw_rtp_stream_attach(struct kw_rtp_stream *stream, uint32_t tag, const stru
     stream->has_anchor = false;
 }
 
+/* What is skipped has not left yet: it may be late, or lost before us. */
+static void note_sent(struct kw_rtp_stream *stream, uint64_t out)
+{
+    uint64_t first = KW_MAX(stream->highest + 1, out >= KW_RTP_SENT ? out - KW_RTP_SENT + 1 : 0);
+
+    for (uint64_t n = first; n <= out; n++)
+        stream->sent[n % KW_RTP_SENT / 64] &= ~((uint64_t)1 << n % 64);
+    if (out + KW_RTP_SENT > stream->highest)
+        stream->sent[out % KW_RTP_SENT / 64] |= (uint64_t)1 << out % 64;
+}
+
+bool kw_rtp_stream_has_sent(const struct kw_rtp_stream *stream, uint16_t seq)
+{
+    uint64_t out = extend(seq, stream->highest);
+
+    return stream->started && out <= stream->highest && out + KW_RTP_SENT > stream->highest &&
+           (stream->sent[out % KW_RTP_SENT / 64] >> out % 64 & 1) != 0;
+}
+
 enum kw_verdict kw_rtp_stream_forward(struct kw_rtp_stream *stream, uint32_t tag, uint8_t *packet,
                                       const struct kw_rtp *rtp, kw_ns now)
 {
@@ -77,6 +96,7 @@ enum kw_verdict kw_rtp_stream_forward(struct kw_rtp_stream *stream, uint32_t tag
         return KW_DROP_UNEXPECTED;
 
     epoch->in_highest = KW_MAX(epoch->in_highest, in);
+    note_sent(stream, out);
     timestamp = rtp->timestamp + epoch->ts_shift;
     if (out > stream->highest) {
         stream->highest = out;

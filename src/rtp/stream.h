@@ -11,6 +11,7 @@
 #include "rtp/rtp.h"
 #include "rtp/source.h"
 
+enum { KW_RTP_SENT = 512 }; /* numbers of which we know whether they left: a second of video */
 enum { KW_RTP_EPOCHS = 4 }; /* remembered for late packets and NACKs: rotations are seconds apart */
 
 struct kw_rtp_epoch {
@@ -28,7 +29,8 @@ struct kw_rtp_stream {
     uint32_t clock_hz;
     uint64_t highest; /* extended; the first packet gets highest + 1 */
     bool started;
-    uint32_t last_ts; /* of the highest */
+    uint64_t sent[KW_RTP_SENT / 64]; /* a bit for each of the newest numbers, by number */
+    uint32_t last_ts;                /* of the highest */
     kw_ns last_at;
     uint32_t packets, octets;                  /* sent, as sender reports count them */
     struct kw_rtp_epoch epochs[KW_RTP_EPOCHS]; /* newest first */
@@ -73,6 +75,8 @@ struct kw_rtp_origin {
     uint32_t ssrc;
     uint16_t seq;
 };
+/* This number has left; false also when it is too old to know. */
+bool kw_rtp_stream_has_sent(const struct kw_rtp_stream *stream, uint16_t seq);
 KW_MUST_USE bool kw_rtp_stream_origin(const struct kw_rtp_stream *stream, uint16_t seq,
                                       struct kw_rtp_origin *ret);
 

@@ -120,6 +120,9 @@ static void peer_rtcp(struct world *world, struct peer *peer, const uint8_t *pac
         }
         if (rtcp.type == KW_RTCP_PSFB && rtcp.media_ssrc == peer->ssrc + 0x10000)
             peer->key_frame_wishes++;
+        if (rtcp.type == KW_RTCP_RTPFB && rtcp.media_ssrc == peer->ssrc + 0x10000 &&
+            kw_rtcp_nack_next(&rtcp.items, &peer->nack_seq, &peer->nack_mask))
+            peer->nacks++;
     }
 }
 

@@ -109,6 +109,32 @@ static void forged_checks_take_no_address(void **state)
     world_free(world);
 }
 
+static bool is_negotiating(struct world *world, uint32_t generation)
+{
+    struct kw_generation_facts facts;
+
+    return kw_session_facts(world->gateway->calls[0].session, generation, world->now, &facts) &&
+           facts.dtls.version != KW_DTLS_NONE && facts.ready == 0;
+}
+
+/* A hello is anybody's until its Finished: it does not keep the client from another attempt. */
+static void a_hello_holds_no_place(void **state)
+{
+    struct world *world = world_new(&plain);
+    struct peer *peer = world_up(world), *half, *next;
+
+    (void)state;
+    assert_int_equal(world_add(world, peer, &half), 201);
+    for (int i = 0; i < 1000 && !is_negotiating(world, 2); i++)
+        world_run(world, world->now + KW_MS(1));
+    assert_true(is_negotiating(world, 2));
+    half->is_deaf = true;
+    assert_int_equal(world_add(world, peer, &next), 201);
+    assert_true(world_until(world, world_newest_is_up, KW_S(5)));
+    assert_int_equal(peer->back_gaps, 0);
+    world_free(world);
+}
+
 static void forge(struct world *world, const struct kw_address *source)
 {
     const struct kw_path path = {.local = world_gateway_address, .remote = *source};
@@ -153,6 +179,7 @@ int main(void)
         cmocka_unit_test(an_address_that_is_over_is_free_for_another_call),
         cmocka_unit_test(forged_checks_take_no_address),
         cmocka_unit_test(forged_checks_take_no_agent),
+        cmocka_unit_test(a_hello_holds_no_place),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -148,34 +148,105 @@ static uint32_t video_ssrc_of_answer(const struct world *world)
     return (uint32_t)strtoul(ssrc + 7, NULL, 10);
 }
 
-/* Two packets of video; what came back is asked for a key frame, and so is its encoder. */
+static void film(struct world *world, struct peer *peer, uint8_t payload_type, uint16_t seq)
+{
+    uint8_t packet[128] = {0x80, payload_type, (uint8_t)(seq >> 8), (uint8_t)seq};
+    uint32_t ssrc = peer->ssrc + 0x10000;
+    struct kw_outlet outlet;
+    size_t len = 100;
+
+    for (int i = 0; i < 4; i++)
+        packet[8 + i] = (uint8_t)(ssrc >> (24 - 8 * i));
+    assert_true(kw_session_outlet(peer->session, world->now, &outlet));
+    assert_int_equal(kw_srtp_protect(outlet.srtp, packet, &len, sizeof packet), KW_ACCEPT);
+    net_send(&world->net, &outlet.path, packet, len, world->now);
+    world_run(world, world->now + KW_MS(100));
+}
+
+/* A call with video that is up; its video's payload type, and the SSRC that comes back. */
+static struct peer *up_with_video(struct world *world, uint8_t *payload_type, uint32_t *theirs)
+{
+    struct peer *peer;
+    const char *map;
+
+    assert_int_equal(world_call(world, &peer), 201);
+    world->response.body[world->response.body_len] = 0;
+    *theirs = video_ssrc_of_answer(world);
+    map = strstr(strstr((const char *)world->response.body, "m=video"), "a=rtpmap:");
+    *payload_type = (uint8_t)strtoul(map + 9, NULL, 10);
+    peer->is_mute = true;
+    assert_true(world_until(world, all_are_up, KW_S(5)));
+    return peer;
+}
+
+/* What never came here its sender has; what has left is lost for good, and a key frame mends it. */
+static void a_nack_goes_to_who_has_the_packet(void **state)
+{
+    struct world_config config = plain;
+    struct world *world;
+    struct peer *peer;
+    uint8_t nack[64], type;
+    struct kw_writer out;
+    uint32_t theirs;
+    uint16_t first;
+
+    (void)state;
+    config.video = true;
+    world = world_new(&config);
+    peer = up_with_video(world, &type, &theirs);
+    film(world, peer, type, 100);
+    first = peer->back_seq;
+    film(world, peer, type, 105); /* 101 to 104 are lost on the way to us */
+    assert_int_equal(peer->back_seq, first + 5);
+
+    out = kw_writer_of(nack, sizeof nack);
+    kw_rtcp_write_rr(&out, peer->ssrc, NULL, 0);
+    kw_rtcp_write_nack(&out, peer->ssrc, theirs, (uint16_t)(first + 1), 0x5); /* 1, 2, 4 */
+    world_rtcp(world, peer, nack, out.len);
+    world_run(world, world->now + KW_MS(100));
+    assert_int_equal(peer->nacks, 1);
+    assert_int_equal(peer->nack_seq, 101);
+    assert_int_equal(peer->nack_mask, 0x5);
+    assert_int_equal(peer->key_frame_wishes, 0);
+    film(world, peer, type, 101);
+    assert_int_equal(peer->back_seq, first + 1); /* in its place */
+    assert_int_equal(peer->media_back, 3);
+
+    out = kw_writer_of(nack, sizeof nack);
+    kw_rtcp_write_rr(&out, peer->ssrc, NULL, 0);
+    kw_rtcp_write_nack(&out, peer->ssrc, theirs, (uint16_t)(first + 1), 0);
+    world_rtcp(world, peer, nack, out.len);
+    world_run(world, world->now + KW_MS(100));
+    assert_int_equal(peer->nacks, 1);
+    assert_int_equal(peer->key_frame_wishes, 1);
+
+    /* Of audio nothing is asked again, whatever a client says. */
+    out = kw_writer_of(nack, sizeof nack);
+    kw_rtcp_write_rr(&out, peer->ssrc, NULL, 0);
+    kw_rtcp_write_nack(&out, peer->ssrc, peer->source.ssrc, 7, 0xffff);
+    world_rtcp(world, peer, nack, out.len);
+    world_run(world, world->now + KW_S(1));
+    assert_int_equal(peer->nacks, 1);
+    assert_int_equal(peer->key_frame_wishes, 1);
+    world_free(world);
+}
+
+/* What came back is asked for a key frame, and so is its encoder. */
 static void wishes_for_key_frames_reach_the_encoder(void **state)
 {
     struct world_config config = plain;
     struct world *world;
     struct peer *peer;
-    struct kw_outlet outlet;
-    uint8_t packet[128] = {0x80, 96, 0, 1, 0, 0, 0, 0, 0, 1, 0x10, 0};
-    uint8_t wish[64];
+    uint8_t wish[64], type;
     struct kw_writer out;
     uint32_t theirs;
-    size_t len = 100;
-    const char *map;
 
     (void)state;
     config.video = true;
     world = world_new(&config);
-    assert_int_equal(world_call(world, &peer), 201);
-    world->response.body[world->response.body_len] = 0;
-    theirs = video_ssrc_of_answer(world);
-    map = strstr(strstr((const char *)world->response.body, "m=video"), "a=rtpmap:");
-    packet[1] = (uint8_t)strtoul(map + 9, NULL, 10);
-    peer->is_mute = true;
-    assert_true(world_until(world, all_are_up, KW_S(5)));
-    assert_true(kw_session_outlet(peer->session, world->now, &outlet));
-    assert_int_equal(kw_srtp_protect(outlet.srtp, packet, &len, sizeof packet), KW_ACCEPT);
-    net_send(&world->net, &outlet.path, packet, len, world->now);
-    world_run(world, world->now + KW_MS(200));
+    peer = up_with_video(world, &type, &theirs);
+    film(world, peer, type, 1);
+    world_run(world, world->now + KW_MS(100));
     assert_int_equal(peer->media_back, 1);
     assert_int_equal(peer->back_ssrc, theirs);
 
@@ -501,6 +572,7 @@ int main(void)
         cmocka_unit_test(a_call_survives_a_bad_network),
         cmocka_unit_test(reports_show_round_trip_and_loss),
         cmocka_unit_test(wishes_for_key_frames_reach_the_encoder),
+        cmocka_unit_test(a_nack_goes_to_who_has_the_packet),
         cmocka_unit_test(a_vanished_client_frees_its_session_in_30_s),
         cmocka_unit_test(a_client_that_never_comes_frees_its_place),
         cmocka_unit_test(garbage_disturbs_nothing),

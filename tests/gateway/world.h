@@ -66,6 +66,8 @@ struct peer {
     struct kw_rtp_source source; /* what comes back */
     struct kw_rtcp_block heard;  /* what the gateway reports of us */
     uint32_t key_frame_wishes;   /* for our video */
+    uint32_t nacks;
+    uint16_t nack_seq, nack_mask; /* of the last one */
     /* observed */
     bool is_up;
     bool has_ended;
