@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-static const char cname[] = "keywheel";
 static const char stream_name[] = "keywheel";
 
 static uint32_t draw_ssrc(struct kw_gateway *gateway, enum kw_status *status)
@@ -98,7 +97,7 @@ static struct kw_sdp_choices choices_of(struct kw_gateway *gateway, const struct
         .fingerprint = &leg->our_fingerprint,
         .candidate_count = gateway->config.candidate_count,
         .candidates = gateway->config.candidates,
-        .cname = cname,
+        .cname = KW_CNAME,
         .stream = stream_name,
     };
 

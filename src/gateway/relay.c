@@ -19,12 +19,10 @@
 
 #include <string.h>
 
-enum { SEQ_START_MASK = 0x3fff, NO_PAYLOAD = 0xff, PLAIN_TAG = 1 };
+enum { NO_PAYLOAD = 0xff, PLAIN_TAG = 1 };
 
 /* An audio cut waits so long for sender reports of both; clients report about once a second. */
 #define SPLICE_PATIENCE KW_MS(1500)
-
-static const struct kw_bytes cname = {(const uint8_t *)"keywheel", 8};
 
 static size_t kind_of(enum kw_sdp_kind kind)
 {
@@ -186,24 +184,11 @@ static uint8_t mapped(struct kw_gateway *gateway, struct kw_leg *to, const struc
     return to->map[payload_type & 0x7f];
 }
 
-static struct kw_leg *newest_of(struct kw_call *call)
-{
-    struct kw_leg *newest = NULL;
-
-    for (size_t i = 0; i < KW_CALL_LEGS; i++) {
-        struct kw_leg *leg = &call->legs[i];
-
-        if (leg->generation != 0 && (newest == NULL || leg->generation > newest->generation))
-            newest = leg;
-    }
-    return newest;
-}
-
 /* A codec that the other call cannot take is not accepted, so that clients choose a common one. */
 void kw_relay_narrow(struct kw_gateway *gateway, const struct kw_call *call, struct kw_sdp *offer)
 {
     struct kw_call *other = call->relay.other != KW_NO_CALL ? other_of(gateway, call) : NULL;
-    const struct kw_leg *leg = other != NULL ? newest_of(other) : NULL;
+    const struct kw_leg *leg = other != NULL ? kw_call_newest_leg(other) : NULL;
     struct kw_sdp_media theirs;
 
     for (size_t i = 0; leg != NULL && i < offer->media_count; i++) {
@@ -333,7 +318,7 @@ static struct kw_splice *splice_of(struct kw_gateway *gateway, struct kw_call *c
         .is_video = kind == KW_RELAY_VIDEO,
         .ssrc = (uint32_t)drawn | 1,
         .clock_hz = clock_hz,
-        .first_seq = (uint16_t)(drawn >> 32 & SEQ_START_MASK),
+        .first_seq = (uint16_t)(drawn >> 32 & KW_SEQ_START_MASK),
         .first_ts = (uint32_t)(drawn >> 16),
         .patience = SPLICE_PATIENCE,
     };
@@ -551,7 +536,7 @@ size_t kw_relay_plain_report(struct kw_call *call, uint8_t *dst, size_t dst_size
     struct kw_rtp_source *sources[KW_RELAY_KINDS];
     struct kw_rtp_report report = {
         .ssrc = 1,
-        .cname = cname,
+        .cname = {(const uint8_t *)KW_CNAME, sizeof KW_CNAME - 1},
         .streams = streams,
         .sources = sources,
     };

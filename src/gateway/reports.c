@@ -11,12 +11,7 @@
 
 #include <string.h>
 
-enum {
-    SEQ_START_MASK = 0x3fff,
-    NACK_ITEMS_MAX = 16, /* of a NACK that are looked at: 272 packets; a flood is cut short */
-};
-
-static const struct kw_bytes cname = {(const uint8_t *)"keywheel", 8};
+enum { NACK_ITEMS_MAX = 16 }; /* of a NACK that are looked at: 272 packets; a flood is cut short */
 
 static struct kw_incoming *find_incoming(struct kw_leg *leg, uint32_t ssrc)
 {
@@ -92,7 +87,8 @@ bool kw_leg_forward(struct kw_gateway *gateway, struct kw_leg_media *media, uint
         drawn = kw_gateway_draw(gateway, &status);
         if (status != KW_OK)
             return false;
-        kw_rtp_stream_init(&media->out, media->ssrc, clock_hz, (uint16_t)(drawn & SEQ_START_MASK));
+        kw_rtp_stream_init(&media->out, media->ssrc, clock_hz,
+                           (uint16_t)(drawn & KW_SEQ_START_MASK));
         kw_rtp_stream_attach(&media->out, tag, rtp, (uint32_t)(drawn >> 32));
     }
     return kw_rtp_stream_forward(&media->out, tag, packet, rtp, now) == KW_ACCEPT;
@@ -287,7 +283,7 @@ size_t kw_leg_report(struct kw_gateway *gateway, struct kw_call *call, struct kw
     struct kw_rtp_source *sources[KW_LEG_STREAMS];
     struct kw_rtp_report report = {
         .ssrc = leg->report_ssrc,
-        .cname = cname,
+        .cname = {(const uint8_t *)KW_CNAME, sizeof KW_CNAME - 1},
         .streams = streams,
         .sources = sources,
     };

@@ -29,21 +29,24 @@ enum {
     KW_LEG_FORMATS = 24,  /* accepted payload types; Chromium's offer has 15 */
     KW_LEG_FMTP_MAX = 95, /* profile and mode stand in front; the rest is not compared */
     KW_ROOM_MAX = 63,
-    KW_OUTGOING = 256,        /* second copies of media that wait to be sent */
-    KW_BATCH = 64,            /* datagrams handled at once: bounds the stack */
-    KW_HANDSHAKE_BUDGET = 8,  /* DTLS handshake datagrams a turn: about 3 ms at most */
-    KW_HANDSHAKE_QUEUE = 256, /* that wait for a later turn; 30 ms of work */
-    KW_IDENTITIES = 8,        /* certificates made in idle time */
-    KW_CALL_FACTS = 2,        /* opened, closed; its generations have their own */
-    KW_REFUSAL_RULES = 8,     /* of a tenant that are counted apart: more than one client breaks */
-    KW_ECHO_TAG = 1,          /* an m-line's own stream has one kind of source */
+    KW_SEQ_START_MASK = 0x3fff, /* a stream begins below 2^14 (RFC 3711 section 3.3.1) */
+    KW_OUTGOING = 256,          /* second copies of media that wait to be sent */
+    KW_BATCH = 64,              /* datagrams handled at once: bounds the stack */
+    KW_HANDSHAKE_BUDGET = 8,    /* DTLS handshake datagrams a turn: about 3 ms at most */
+    KW_HANDSHAKE_QUEUE = 256,   /* that wait for a later turn; 30 ms of work */
+    KW_IDENTITIES = 8,          /* certificates made in idle time */
+    KW_CALL_FACTS = 2,          /* opened, closed; its generations have their own */
+    KW_REFUSAL_RULES = 8, /* of a tenant that are counted apart: more than one client breaks */
+    KW_ECHO_TAG = 1,      /* an m-line's own stream has one kind of source */
     KW_NO_CALL = 0xffffffff,
     KW_ROUTE_FIRM = 0x80000000, /* the route's path is validated: nobody else may take it */
 };
 
+#define KW_CNAME "keywheel"     /* of all our streams: one clock */
 #define KW_REPORT_EVERY KW_S(1) /* RTCP: getStats shows a fresh round trip each second */
 #define KW_KEY_FRAME_EVERY KW_MS(300)
-#define KW_AGAIN_EVERY KW_MS(20) /* NACKs of a flood become one in so long; browsers ask each RTT  \
+#define KW_AGAIN_EVERY                                                                             \
+    KW_MS(20)                    /* NACKs of a flood become one in so long; browsers ask each RTT  \
                                   */
 #define KW_STREAM_ALIVE KW_S(15) /* proxies close silent responses after 30..60 s */
 #define KW_HANDSHAKE_PATIENCE KW_MS(5)

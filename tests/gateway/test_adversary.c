@@ -12,18 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct world_config plain = {
-    .seed = 77,
-    .link = {.delay = KW_MS(20)},
-    .calls_max = 8,
-    .clients_max = 64,
-    .period = KW_S(60),
-};
-
 /* Every rotation comes from another port: a call has more of them in its life than routes. */
 static void rotations_outlive_the_routes_of_a_call(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     struct peer *peer = world_up(world);
 
     (void)state;
@@ -37,7 +29,7 @@ static void rotations_outlive_the_routes_of_a_call(void **state)
 /* The address of a connection that is over may be another client's next (NAT). */
 static void an_address_that_is_over_is_free_for_another_call(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     struct peer *first = world_up(world);
     struct peer *second, *heir;
 
@@ -84,7 +76,7 @@ static size_t write_check(struct world *world, const struct kw_leg *leg, uint8_t
  */
 static void forged_checks_take_no_address(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     struct peer *hostile = world_up(world), *victim;
     uint8_t check[KW_STUN_MESSAGE_MAX];
     struct kw_path path = {.local = world_gateway_address};
@@ -120,7 +112,7 @@ static bool is_negotiating(struct world *world, uint32_t generation)
 /* A hello is anybody's until its Finished: it does not keep the client from another attempt. */
 static void a_hello_holds_no_place(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     struct peer *peer = world_up(world), *half, *next;
 
     (void)state;
@@ -147,7 +139,7 @@ static void forge(struct world *world, const struct kw_address *source)
 /* Nor the address of a plain agent, which answers no check: neither before nor during its call. */
 static void forged_checks_take_no_agent(void **state)
 {
-    struct world_config config = plain;
+    struct world_config config = world_plain;
     struct world *world;
     struct peer *victim;
     size_t offer_len;

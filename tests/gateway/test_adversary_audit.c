@@ -11,18 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct world_config plain = {
-    .seed = 77,
-    .link = {.delay = KW_MS(20)},
-    .calls_max = 8,
-    .clients_max = 64,
-    .period = KW_S(60),
-};
-
 /* Only our own reports use the keys: their last byte ends the call, and its place is free again. */
 static void a_limit_reached_by_a_report_frees_the_place(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     struct peer *peer;
 
     (void)state;
@@ -55,7 +47,7 @@ static struct kw_exception *except(struct world *world)
 /* A full ring refuses the next rotation; what was admitted still tells its end. */
 static void the_end_of_a_call_always_has_its_room(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     struct peer *peer, *next;
 
     (void)state;
@@ -76,7 +68,7 @@ static void the_end_of_a_call_always_has_its_room(void **state)
 /* What a rotation did not need goes back when it is over, not when the call is. */
 static void a_rotation_keeps_no_room(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     struct peer *peer = world_up(world);
     size_t before = world->facts_reserved;
 
@@ -95,7 +87,7 @@ static bool problem_names(const struct world *world, const char *rule)
 /* An exception ends for a call as well: its next generation is decided anew. */
 static void an_expired_exception_gives_no_new_generation(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     struct kw_exception *exception;
     struct peer *peer, *next;
 
@@ -116,7 +108,7 @@ static void an_expired_exception_gives_no_new_generation(void **state)
 /* A call on plain terms goes on with them when its network gets an exception. */
 static void a_later_exception_stops_no_rotation(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     struct peer *peer = world_up(world);
 
     (void)state;
@@ -131,7 +123,7 @@ static void a_later_exception_stops_no_rotation(void **state)
 static void a_check_is_answered_by_its_own_generation_only(void **state)
 {
     static uint8_t data[8][KW_DATAGRAM_RECEIVE_MAX];
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     struct peer *peer = world_up(world);
     struct kw_datagram items[8];
     struct peer *next;
@@ -186,7 +178,7 @@ static uint64_t refusals_told(const struct world *world, const char *tenant, siz
 /* Each refusal is told: one by one first, then as "so many like this". */
 static void a_flood_of_refusals_is_counted(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     const struct kw_fact *fact;
     size_t fact_count;
 
@@ -213,7 +205,7 @@ static void a_flood_of_refusals_is_counted(void **state)
 /* What a tenant does to itself does not fill the ring for the others. */
 static void a_flood_leaves_room_for_other_tenants(void **state)
 {
-    struct world_config config = plain;
+    struct world_config config = world_plain;
     struct world *world;
     size_t offer_len;
 
@@ -240,7 +232,7 @@ static void rules_are_counted_apart(void **state)
         {"a=setup:actpass", "a=setup:passive", "setup-passive"},
         {"a=rtcp-mux\r\n", "a=rtcp-mix\r\n", "no-rtcp-mux"},
     };
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     size_t fact_count;
 
     (void)state;
@@ -276,7 +268,7 @@ static void rules_are_counted_apart(void **state)
 /* A next generation that is refused is told with its session. */
 static void a_refused_generation_leaves_its_fact(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     struct peer *peer = world_up(world);
     const struct kw_fact *fact;
     char path[300];
@@ -296,7 +288,7 @@ static void a_refused_generation_leaves_its_fact(void **state)
 /* It costs as much as a call, so it has a rate of its own; the call itself goes on. */
 static void attempts_at_a_generation_have_a_rate(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     struct peer *peer = world_up(world);
     struct peer *next;
     size_t fact_count;

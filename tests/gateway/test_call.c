@@ -179,16 +179,27 @@ static struct peer *up_with_video(struct world *world, uint8_t *payload_type, ui
     return peer;
 }
 
+static void say_nack(struct world *world, struct peer *peer, uint32_t ssrc, uint16_t seq,
+                     uint16_t mask)
+{
+    uint8_t nack[64];
+    struct kw_writer out = kw_writer_of(nack, sizeof nack);
+
+    kw_rtcp_write_rr(&out, peer->ssrc, NULL, 0);
+    kw_rtcp_write_nack(&out, peer->ssrc, ssrc, seq, mask);
+    world_rtcp(world, peer, nack, out.len);
+    world_run(world, world->now + KW_MS(100));
+}
+
 /* What never came here its sender has; what has left is lost for good, and a key frame mends it. */
 static void a_nack_goes_to_who_has_the_packet(void **state)
 {
     struct world_config config = plain;
     struct world *world;
     struct peer *peer;
-    uint8_t nack[64], type;
-    struct kw_writer out;
     uint32_t theirs;
     uint16_t first;
+    uint8_t type;
 
     (void)state;
     config.video = true;
@@ -199,11 +210,7 @@ static void a_nack_goes_to_who_has_the_packet(void **state)
     film(world, peer, type, 105); /* 101 to 104 are lost on the way to us */
     assert_int_equal(peer->back_seq, first + 5);
 
-    out = kw_writer_of(nack, sizeof nack);
-    kw_rtcp_write_rr(&out, peer->ssrc, NULL, 0);
-    kw_rtcp_write_nack(&out, peer->ssrc, theirs, (uint16_t)(first + 1), 0x5); /* 1, 2, 4 */
-    world_rtcp(world, peer, nack, out.len);
-    world_run(world, world->now + KW_MS(100));
+    say_nack(world, peer, theirs, (uint16_t)(first + 1), 0x5); /* 1, 2, 4 */
     assert_int_equal(peer->nacks, 1);
     assert_int_equal(peer->nack_seq, 101);
     assert_int_equal(peer->nack_mask, 0x5);
@@ -212,19 +219,12 @@ static void a_nack_goes_to_who_has_the_packet(void **state)
     assert_int_equal(peer->back_seq, first + 1); /* in its place */
     assert_int_equal(peer->media_back, 3);
 
-    out = kw_writer_of(nack, sizeof nack);
-    kw_rtcp_write_rr(&out, peer->ssrc, NULL, 0);
-    kw_rtcp_write_nack(&out, peer->ssrc, theirs, (uint16_t)(first + 1), 0);
-    world_rtcp(world, peer, nack, out.len);
-    world_run(world, world->now + KW_MS(100));
+    say_nack(world, peer, theirs, (uint16_t)(first + 1), 0);
     assert_int_equal(peer->nacks, 1);
     assert_int_equal(peer->key_frame_wishes, 1);
 
     /* Of audio nothing is asked again, whatever a client says. */
-    out = kw_writer_of(nack, sizeof nack);
-    kw_rtcp_write_rr(&out, peer->ssrc, NULL, 0);
-    kw_rtcp_write_nack(&out, peer->ssrc, peer->source.ssrc, 7, 0xffff);
-    world_rtcp(world, peer, nack, out.len);
+    say_nack(world, peer, peer->source.ssrc, 7, 0xffff);
     world_run(world, world->now + KW_S(1));
     assert_int_equal(peer->nacks, 1);
     assert_int_equal(peer->key_frame_wishes, 1);

@@ -11,17 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct world_config plain = {
-    .seed = 11,
-    .link = {.delay = KW_MS(20)},
-    .calls_max = 8,
-    .clients_max = 64,
-    .period = KW_S(60),
-};
-
 static void a_second_connection_takes_over(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     struct peer *old = world_up(world);
     struct peer *new;
     const struct kw_fact *fact;
@@ -56,7 +48,7 @@ static void a_second_connection_takes_over(void **state)
 
 static void rotations_follow_each_other(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     struct peer *peer = world_up(world);
 
     (void)state;
@@ -80,7 +72,7 @@ static void rotations_follow_each_other(void **state)
 /* The event stream says when. Whoever does not listen ends at L. */
 static void due_is_announced_and_l_ends_the_call(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     struct peer *peer = world_up(world);
     struct kw_push *push = calloc(1, sizeof *push);
     char path[300];
@@ -113,7 +105,7 @@ static void due_is_announced_and_l_ends_the_call(void **state)
 
 static void whip_is_capped(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     size_t offer_len;
     struct peer *peer = world_peer(world, &offer_len);
 
@@ -135,7 +127,7 @@ static void whip_is_capped(void **state)
 
 static void grace_is_recorded_every_minute(void **state)
 {
-    struct world_config config = plain;
+    struct world_config config = world_plain;
     struct world *world;
     struct peer *peer;
 
@@ -153,7 +145,7 @@ static void grace_is_recorded_every_minute(void **state)
 
 static void a_second_connection_that_never_comes_costs_nothing(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     struct peer *old = world_up(world);
     struct peer *ghost, *new;
 
@@ -185,7 +177,7 @@ static void a_second_connection_that_never_comes_costs_nothing(void **state)
 
 static void a_wrong_fingerprint_of_next_ends_next_only(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     struct peer *old = world_up(world);
     struct peer *peer;
     char path[300];
@@ -215,7 +207,7 @@ static void a_wrong_fingerprint_of_next_ends_next_only(void **state)
 /* The client closes its old connection before it has said a word on the new one. */
 static void close_of_the_old_one_never_ends_the_call(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     struct peer *old = world_up(world);
     struct peer *new;
 
@@ -243,7 +235,7 @@ static void close_of_the_old_one_never_ends_the_call(void **state)
 /* The same connection, the same 5-tuple, the same SSRCs: new ICE credentials and new keys. */
 static void one_connection_restarts(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     struct peer *peer = world_up(world);
     char path[300];
 
@@ -276,7 +268,7 @@ static void one_connection_restarts(void **state)
 /* A call that ends while the old keys are still accepted has rotated none the less. */
 static void a_rotation_is_recorded_when_the_call_ends_within_it(void **state)
 {
-    struct world *world = world_new(&plain);
+    struct world *world = world_new(&world_plain);
     struct peer *old = world_up(world), *new;
     const struct kw_fact *rotated;
 

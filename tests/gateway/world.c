@@ -20,6 +20,14 @@ const struct kw_address world_agent_address = {
     .ip = {192, 0, 2, 99},
 };
 
+const struct world_config world_plain = {
+    .seed = 77,
+    .link = {.delay = KW_MS(20)},
+    .calls_max = 8,
+    .clients_max = 64,
+    .period = KW_S(60),
+};
+
 enum { WORLD_BATCH = 64 };
 
 static const kw_utc_ms start_utc = 1795000000000; /* November 2026 */

@@ -93,10 +93,10 @@ static void a_port_in_use_is_named(void **state)
 #define LOCKS_CAN_FAIL true
 #endif
 
-static void a_refused_lock_is_said(void **state)
+/* Root is held to RLIMIT_MEMLOCK only without the capability that exempts it. */
+static const char *const *little_memory(void)
 {
-    /* root is held to RLIMIT_MEMLOCK only without the capability that exempts it */
-    static const char *const wrapper[] = {"prlimit",
+    static const char *const of_root[] = {"prlimit",
                                           "--memlock=65536:65536",
                                           "setpriv",
                                           "--bounding-set=-ipc_lock",
@@ -104,11 +104,15 @@ static void a_refused_lock_is_said(void **state)
                                           NULL};
     static const char *const plain[] = {"prlimit", "--memlock=65536:65536", NULL};
 
+    return geteuid() == 0 ? of_root : plain;
+}
+
+static void a_refused_lock_is_said(void **state)
+{
     (void)state;
     if (!LOCKS_CAN_FAIL)
         skip();
-    CHECK(daemon_start(&one, NULL, geteuid() == 0 ? wrapper : plain, NULL), "%s",
-          daemon_file(&one, "err"));
+    CHECK(daemon_start(&one, NULL, little_memory(), NULL), "%s", daemon_file(&one, "err"));
     says(&one, "warning memory state=not-locked");
     assert_int_equal(daemon_metric(&one, "keywheel_memory_locked"), 0);
     daemon_end(&one, SIGTERM);
@@ -220,19 +224,10 @@ static void configuration_errors_name_line_and_key(void **state)
 
 static void a_policy_may_demand_the_lock(void **state)
 {
-    static const char *const wrapper[] = {"prlimit",
-                                          "--memlock=65536:65536",
-                                          "setpriv",
-                                          "--bounding-set=-ipc_lock",
-                                          "--inh-caps=-ipc_lock",
-                                          NULL};
-    static const char *const plain[] = {"prlimit", "--memlock=65536:65536", NULL};
-
     (void)state;
     if (!LOCKS_CAN_FAIL)
         skip();
-    refuses(TENANT "  require-mlock: true\n", "error memory state=not-locked",
-            geteuid() == 0 ? wrapper : plain, 1);
+    refuses(TENANT "  require-mlock: true\n", "error memory state=not-locked", little_memory(), 1);
 }
 
 static void wrong_options_are_told(void **state)
