@@ -21,8 +21,12 @@
 
 enum { NO_PAYLOAD = 0xff, PLAIN_TAG = 1 };
 
-/* An audio cut waits so long for sender reports of both; clients report about once a second. */
-#define SPLICE_PATIENCE KW_MS(1500)
+/*
+ * Without send times an audio cut waits so long for sender reports of both. Less than the 1.5 s for
+ * which keywheel.js keeps the old connection: browsers report every 2 to 5 s, so waiting longer
+ * gains little.
+ */
+#define SPLICE_PATIENCE KW_MS(1000)
 
 static size_t kind_of(enum kw_sdp_kind kind)
 {

@@ -20,7 +20,7 @@ enum kw_splice_method {
     KW_SPLICE_NONE = 0,
     KW_SPLICE_FIRST,     /* nothing before it */
     KW_SPLICE_SR,        /* sender reports of both */
-    KW_SPLICE_SEND_TIME, /* abs-send-time of both */
+    KW_SPLICE_SEND_TIME, /* abs-send-time of both: preferred */
     KW_SPLICE_ARRIVAL,
     KW_SPLICE_LOST_OLD, /* the old stream was gone: by arrival, nothing to align with */
 };
@@ -38,6 +38,7 @@ struct kw_splice_point {
 
 struct kw_splice_clock {
     struct kw_splice_point now, before; /* of this and the last window */
+    bool is_old;                        /* the next packet begins anew */
     kw_ns window_at;
 };
 
@@ -45,6 +46,7 @@ struct kw_splice_clock {
 struct kw_splice_input {
     bool used;
     bool heard;
+    bool removed; /* its generation is gone, its clock is kept for the cut */
     uint32_t generation;
     uint32_t ssrc;
     uint32_t last_ts;
@@ -67,14 +69,14 @@ struct kw_splice_params {
     uint32_t clock_hz;
     uint16_t first_seq;
     uint32_t first_ts;
-    kw_ns patience; /* how long an audio cut waits for sender reports of both */
+    kw_ns patience; /* how long an audio cut without send times waits for reports of both */
 };
 
 struct kw_splice {
     struct kw_splice_params params;
     struct kw_rtp_stream stream;
     struct kw_splice_input inputs[KW_SPLICE_INPUTS];
-    struct kw_splice_input *current; /* NULL: none yet, or it was removed */
+    struct kw_splice_input *current; /* NULL: none yet, or (video) it was removed */
     bool has_send_base;
     uint32_t send_base; /* send times are taken relative to the first one seen */
     int64_t debt_ns;    /* how far the outgoing clock is behind the sender's, from past cuts */
@@ -126,7 +128,7 @@ KW_MUST_USE enum kw_verdict kw_splice_receive(struct kw_splice *splice,
 void kw_splice_report(struct kw_splice *splice, uint32_t generation, uint32_t ssrc,
                       const struct kw_rtcp_sender *sr);
 
-/* The generation is gone: its packets are not missed. */
+/* The generation is gone: its packets are not missed, and audio is cut at once. */
 void kw_splice_remove(struct kw_splice *splice, uint32_t generation);
 
 /* Video: true when `next` should be asked for a key frame now (every 500 ms until it comes). */
