@@ -13,6 +13,7 @@
 const RETRY_MS = [1000, 2000, 4000, 8000, 15000, 30000];
 const CONNECT_MS = 15000; // ICE and DTLS on a slow network; beyond it there is no path
 const MEDIA_MS = 8000; // a connected generation that carries nothing for so long has failed
+const SETTLE_MS = 500; // until the next generation is heard: its jitter buffer finds its size, and nobody waits
 const OVERLAP_MS = 1500; // old packets still under way, and the jitter buffer behind them
 const SWAP_MS = 40; // both are heard: each browser takes up `muted` at its own next buffer, one of 10 or 20 ms
 const SWITCH_MS = 5000; // how long the gateway may take to say that it has switched too
@@ -42,6 +43,10 @@ function deadline(promise, ms, error) {
   const late = new Promise((_, fail) => (timer = setTimeout(() => fail(error()), ms)));
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
+
+// Whoever does not restart DTLS when the fingerprint in an answer changes falls silent without a word (Firefox
+// does); a browser is trusted when it is known.
+const restartsDtls = () => /Chrom(e|ium)\//.test(globalThis.navigator?.userAgent ?? '');
 
 // RFC 8288, as far as a gateway writes it: <target>; rel="name"
 function linksOf(response, base) {
@@ -74,6 +79,8 @@ async function refusal(response) {
 function sdpValue(sdp, name) {
   return new RegExp(`^a=${name}:(.*?)\\s*$`, 'm').exec(sdp)?.[1];
 }
+
+const fingerprintOf = (sdp) => sdpValue(sdp, 'fingerprint')?.split(' ').pop().toUpperCase();
 
 // RFC 8840: credentials, then candidates under the m-line they belong to.
 function fragmentOf(sdp, candidates, isLast) {
@@ -224,7 +231,7 @@ class Generation {
 
   /** New keys for the same connection: the answer names another certificate, and DTLS begins anew. */
   async restartKeys(address) {
-    const before = sdpValue(this.answer, 'fingerprint');
+    const before = fingerprintOf(this.answer);
     this.pending = [];
     this.gathered = this.saidAll = false;
     await this.pc.setLocalDescription(await this.pc.createOffer({ iceRestart: true }));
@@ -239,9 +246,10 @@ class Generation {
     this.number = Number(response.headers.get('Keywheel-Generation')) || this.number + 1;
     await this.pc.setRemoteDescription({ type: 'answer', sdp: this.answer });
     this.sendCandidates();
-    const wanted = sdpValue(this.answer, 'fingerprint').split(' ').pop().toUpperCase();
-    if (wanted === before?.split(' ').pop().toUpperCase()) throw new KeywheelError('gateway', 'The gateway did not change its certificate.');
+    const wanted = fingerprintOf(this.answer);
+    if (wanted === before) throw new KeywheelError('gateway', 'The gateway did not change its certificate.');
     for (const until = performance.now() + CONNECT_MS; performance.now() < until; await sleep(20)) {
+      if (this.state === 'closed') throw new KeywheelError('closed', 'The generation was closed.');
       if ((await this.remoteFingerprint()) === wanted) {
         this.since = Date.now();
         return;
@@ -250,11 +258,16 @@ class Generation {
     throw new KeywheelError('no-path', 'The connection did not begin anew.');
   }
 
-  /** Of the certificate that the other side has really shown; undefined while DTLS is not up. */
+  /**
+   * Of the certificate that the other side has really shown; undefined while DTLS is not up. Not from getStats():
+   * Chromium goes on to name there the certificate that it saw first.
+   */
   async remoteFingerprint() {
-    const report = await this.pc.getStats();
-    const transport = [...report.values()].find((entry) => entry.type === 'transport' && entry.dtlsState === 'connected');
-    return transport && report.get(transport.remoteCertificateId)?.fingerprint?.toUpperCase();
+    const transport = this.pc.getSenders().find((sender) => sender.transport)?.transport;
+    const [certificate] = (transport?.state === 'connected' && transport.getRemoteCertificates?.()) || [];
+    if (!certificate) return undefined;
+    const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', certificate));
+    return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join(':').toUpperCase();
   }
 
   /** Resolves when media of this generation arrives and, for audio, plays. */
@@ -391,6 +404,9 @@ export class KeywheelCall extends EventTarget {
   rotate({ reason = 'operator', method = 'parallel' } = {}) {
     const run = { parallel: () => this.#rotateParallel(reason), restart: () => this.#rotateRestart(reason) }[method];
     if (!run) return Promise.reject(new KeywheelError('unsupported', `No method is called ${method}.`));
+    if (method === 'restart' && !restartsDtls()) {
+      return Promise.reject(new KeywheelError('unsupported', 'This browser is not known to restart DTLS.'));
+    }
     if (!this.current || this.state === 'ended') return Promise.reject(new KeywheelError('closed', 'There is no call.'));
     this.#rotation ??= run().finally(() => (this.#rotation = null));
     return this.#rotation;
@@ -401,11 +417,17 @@ export class KeywheelCall extends EventTarget {
    * changes: Chromium does, with a short gap; Firefox does not and would fall silent, so it is never a default.
    */
   async #rotateRestart(reason) {
+    await this.#isClear;
     const generation = this.current;
+    if (!generation || this.state === 'ended') throw new KeywheelError('closed', 'There is no call.');
     const began = performance.now();
-    this.emit('rotating', { generation: generation.number + 1, reason, method: 'restart' });
+    const old = generation.number;
+    const lost = (await this.#countsOf(generation)).packetsLost;
+    this.emit('rotating', { generation: old + 1, reason, method: 'restart' });
     try {
       await generation.restartKeys(`${this.resource}/restart`);
+      this.#attempts = 0;
+      this.#isClear = this.#word('retired', old, RETIRE_MS);
       const record = {
         generation: generation.number,
         method: 'restart',
@@ -415,11 +437,13 @@ export class KeywheelCall extends EventTarget {
         switchMs: performance.now() - began,
         lost: 0,
       };
+      await sleep(OVERLAP_MS, this.#abort.signal); // what is missing shows when the numbers go on
+      record.lost = (await this.#countsOf(generation)).packetsLost - lost;
       this.rotations.push(record);
       this.emit('rotated', record);
       return record;
     } catch (error) {
-      this.emit('rotationfailed', { error });
+      this.#failed(error, reason); // the next attempt is a second connection: this one may have lost its keys
       throw error;
     }
   }
@@ -438,6 +462,8 @@ export class KeywheelCall extends EventTarget {
       await deadline(next.connected, CONNECT_MS, () => new KeywheelError('no-path', 'The next generation found no path.'));
       next.timing.ready = performance.now();
       await next.carries();
+      await sleep(SETTLE_MS, this.#abort.signal);
+      if (next.pc.connectionState !== 'connected') throw new KeywheelError('no-path', 'The next generation lost its path.');
       next.audio.volume = old.audio.volume;
       const wasMuted = old.audio.muted;
       next.audio.muted = wasMuted;
@@ -682,8 +708,8 @@ export class KeywheelCall extends EventTarget {
       dtlsCipher: transport.dtlsCipher,
       dtlsGroup: transport.tlsGroup,
       srtpCipher: transport.srtpCipher,
-      localFingerprint: fingerprint(transport.localCertificateId) ?? sdpValue(generation.pc.localDescription?.sdp ?? '', 'fingerprint')?.split(' ').pop(),
-      remoteFingerprint: fingerprint(transport.remoteCertificateId) ?? sdpValue(generation.answer, 'fingerprint')?.split(' ').pop(),
+      localFingerprint: fingerprint(transport.localCertificateId) ?? fingerprintOf(generation.pc.localDescription?.sdp ?? ''),
+      remoteFingerprint: (await generation.remoteFingerprint()) ?? fingerprint(transport.remoteCertificateId) ?? fingerprintOf(generation.answer),
       localAddress: byId.get(pair?.localCandidateId)?.address,
       remoteAddress: byId.get(pair?.remoteCandidateId)?.address,
       roundTripMs: roundTrip === undefined ? undefined : roundTrip * 1000,

@@ -10,22 +10,22 @@ import { endChild } from './sound.mjs';
 const START_MS = 15000;
 let nextPort = 18080;
 
-// A configuration of one tenant: what the demo is, with another rotation.
-function configure(folder, rotation) {
+// A configuration of one tenant: what the demo is, with other values.
+function configure(folder, tenant) {
   const token = 'browser-suite-token';
   writeFileSync(join(folder, 'token'), `${token}\n`, { mode: 0o600 });
-  const lines = ['tenants:', '  - name: demo', '    token-file: token', '    rotation:'];
-  for (const [key, value] of Object.entries(rotation)) lines.push(`      ${key}: ${value}`);
+  const lines = ['tenants:', '  - name: demo', '    token-file: token'];
+  for (const [key, value] of Object.entries(tenant)) lines.push(`    ${key}: ${value}`);
   writeFileSync(join(folder, 'keywheel.yaml'), lines.join('\n') + '\n');
   return token;
 }
 
 // {origin, address, token, log(), stop()}
-export async function startGateway({ options = [], rotation } = {}) {
+export async function startGateway({ options = [], tenant } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'kw-gateway-'));
   const port = nextPort++;
-  const configured = rotation && configure(folder, rotation);
-  if (rotation) options = [...options, '--config', 'keywheel.yaml'];
+  const configured = tenant && configure(folder, tenant);
+  if (tenant) options = [...options, '--config', 'keywheel.yaml'];
   const [program, ...fixed] = (process.env.KW_GATEWAY ?? 'keywheeld').split(' ');
   const child = spawn(program, [...fixed, '--listen', `127.0.0.1:${port}`, ...options], {
     cwd: folder,

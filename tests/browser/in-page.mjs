@@ -4,6 +4,14 @@
 
 export function installLab() {
   const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+  const plain = (report) => [...report.values()].map((entry) => ({ ...entry }));
+  const wallClock = () => performance.timeOrigin + performance.now();
+
+  async function until(holds, patienceMs, what) {
+    for (const end = performance.now() + patienceMs; !holds(); await sleep(20)) {
+      if (performance.now() > end) throw new Error(`waited in vain: ${what}`);
+    }
+  }
 
   // A tone that no microphone would make, as the microphone.
   function toneStream(context, frequency) {
@@ -15,18 +23,15 @@ export function installLab() {
     return out.stream;
   }
 
-  // The tone above a steady noise, so that what is heard twice for a moment does not cancel itself.
-  function noisyStream(context, frequency) {
-    const noise = new AudioBuffer({ length: 2 * context.sampleRate, sampleRate: context.sampleRate });
-    const samples = noise.getChannelData(0);
-    for (let i = 0; i < samples.length; i++) samples[i] = 2 * Math.random() - 1;
-    const oscillator = new OscillatorNode(context, { frequency });
-    const hiss = new AudioBufferSourceNode(context, { buffer: noise, loop: true });
+  // The code of timecode.mjs over and over.
+  function codeStream(context) {
+    const samples = lab.codeSamples(context.sampleRate, lab.codeBits);
+    const buffer = new AudioBuffer({ length: samples.length, sampleRate: context.sampleRate });
+    buffer.copyToChannel(samples, 0);
+    const source = new AudioBufferSourceNode(context, { buffer, loop: true });
     const out = context.createMediaStreamDestination();
-    oscillator.connect(new GainNode(context, { gain: 0.15 })).connect(out);
-    hiss.connect(new GainNode(context, { gain: 0.4 })).connect(out);
-    oscillator.start();
-    hiss.start();
+    source.connect(out);
+    source.start();
     return out.stream;
   }
 
@@ -59,103 +64,160 @@ export function installLab() {
     return { frequency: (best * context.sampleRate) / analyser.fftSize, peak: bins[best], above: bins[best] - sorted[sorted.length >> 1] };
   }
 
-  // The mean colour of the left half of a picture that came back.
-  async function leftColour(stream) {
-    const video = Object.assign(document.createElement('video'), { muted: true, playsInline: true, srcObject: stream });
-    await video.play();
-    await sleep(500);
-    const canvas = Object.assign(document.createElement('canvas'), { width: 32, height: 24 });
-    const paint = canvas.getContext('2d', { willReadFrequently: true });
-    paint.drawImage(video, 0, 0, 32, 24);
-    const pixels = paint.getImageData(2, 2, 10, 20).data;
-    const mean = [0, 0, 0];
-    for (let i = 0; i < pixels.length; i++) if (i % 4 < 3) mean[i % 4] += (4 * pixels[i]) / pixels.length;
-    return { width: video.videoWidth, height: video.videoHeight, mean };
+  /*
+   * What a person would look at: a video element that always shows the newest stream of the call, in the
+   * document as the console's is, and when each frame appeared (ms since 1970).
+   */
+  function watchPicture(call) {
+    const video = Object.assign(document.createElement('video'), { muted: true, playsInline: true, autoplay: true });
+    document.body.prepend(video);
+    const frames = [];
+    const note = () => {
+      frames.push(wallClock());
+      video.requestVideoFrameCallback(note);
+    };
+    video.requestVideoFrameCallback(note);
+    call.addEventListener('stream', ({ detail }) => (video.srcObject = detail.stream));
+    return {
+      frames,
+      // The mean colour of the left half.
+      colour() {
+        const canvas = Object.assign(document.createElement('canvas'), { width: 32, height: 24 });
+        const paint = canvas.getContext('2d', { willReadFrequently: true });
+        paint.drawImage(video, 0, 0, 32, 24);
+        const pixels = paint.getImageData(2, 2, 10, 20).data;
+        const mean = [0, 0, 0];
+        for (let i = 0; i < pixels.length; i++) if (i % 4 < 3) mean[i % 4] += (4 * pixels[i]) / pixels.length;
+        return mean;
+      },
+    };
   }
 
-  const plain = (report) => [...report.values()].map((entry) => ({ ...entry }));
+  /*
+   * Every connection of the page from now on, with its newest statistics: the page's own account, whatever
+   * the module says. They are asked four times a second, because a closed connection says no more.
+   */
+  function watchConnections() {
+    const watched = [];
+    window.RTCPeerConnection = class extends RTCPeerConnection {
+      constructor(...args) {
+        super(...args);
+        watched.push({ pc: this, report: [], prints: [], made: Date.now() });
+      }
+    };
+    const ask = async () => {
+      for (const one of watched) {
+        if (one.pc.connectionState === 'closed') continue;
+        const report = await one.pc.getStats().then(plain, () => []); // it may close meanwhile
+        if (!report.some(({ type }) => type === 'inbound-rtp') && one.report.length) continue;
+        one.report = report;
+        one.prints = [one.pc.localDescription, one.pc.remoteDescription].map((description) =>
+          /^a=fingerprint:sha-256 (.*?)\s*$/im.exec(description?.sdp)?.[1]);
+      }
+    };
+    setInterval(ask, 250);
+    return async () => {
+      await ask();
+      return watched.map(summaryOf);
+    };
+  }
 
-  window.lab = { sleep, toneStream, noisyStream, pictureTrack, loudest, leftColour, plain };
+  // The certificates by the statistics, as far as there are any (Firefox: by what both descriptions bind DTLS to).
+  function summaryOf({ report, prints, made }) {
+    const byId = new Map(report.map((entry) => [entry.id, entry]));
+    const transport = report.find(({ type }) => type === 'transport') ?? {};
+    const certificate = (id, side) => (byId.get(id)?.fingerprint ?? prints[side])?.toUpperCase();
+    const of = (type) => report.filter((entry) => entry.type === type);
+    const sum = (type, name) => of(type).reduce((total, entry) => total + (entry[name] ?? 0), 0);
+    return {
+      made,
+      localFingerprint: certificate(transport.localCertificateId, 0),
+      remoteFingerprint: certificate(transport.remoteCertificateId, 1),
+      ssrcs: Object.fromEntries(of('inbound-rtp').map(({ kind, ssrc }) => [kind, ssrc])),
+      received: sum('inbound-rtp', 'packetsReceived'),
+      lost: sum('inbound-rtp', 'packetsLost'),
+      sent: sum('outbound-rtp', 'packetsSent'),
+      lostThere: sum('remote-inbound-rtp', 'packetsLost'), // as the gateway reports it
+      framesDecoded: sum('inbound-rtp', 'framesDecoded'),
+      keyFramesDecoded: sum('inbound-rtp', 'keyFramesDecoded'),
+    };
+  }
+
+  /*
+   * fetch with what a test wants to go wrong. `only`: of a session description just the candidates with this in
+   * them. `faults`: what happens to requests for further generations, one after the other: `vanish` or a status.
+   */
+  function troubledFetch({ only, faults }) {
+    return async (address, how) => {
+      const fault = how.method === 'POST' && /\/generations$/.test(address) ? faults.shift() : undefined;
+      if (fault === 'vanish') throw new TypeError('the network is gone');
+      if (fault) return new Response('{"title":"not now"}', { status: fault, headers: { 'Retry-After': '1' } });
+      const answer = await fetch(address, how);
+      const type = answer.headers.get('Content-Type') ?? '';
+      if (!only || !/application\/(sdp|trickle-ice-sdpfrag)/.test(type)) return answer;
+      const text = (await answer.text()).replace(/^a=candidate:.*\r\n/gm, (line) => (line.includes(only) ? line : ''));
+      return new Response(text, { status: answer.status, headers: answer.headers });
+    };
+  }
+
+  window.lab = { sleep, until, plain, wallClock, toneStream, codeStream, pictureTrack, loudest, watchPicture, watchConnections, troubledFetch };
 }
 
-// A call with a tone (and a picture), watched for some seconds. Everything it returns is plain data.
-export async function callWithTone({ token, frequency, seconds, video, noisy, family, settleMs = 1000 }) {
+/*
+ * Makes a call and leaves it in `window.lab` for whatever follows. audio: `code`, `silence` or a frequency.
+ * Resolves when it is live: {liveAt}, or {error}.
+ */
+export async function openCall({ token, address = '/v1/calls', audio, colour, automatic = true, only, faults = [] }) {
   const { KeywheelCall } = await import('/keywheel.js');
-  const context = new AudioContext();
-  await context.resume();
-  const stream = noisy ? lab.noisyStream(context, frequency) : lab.toneStream(context, frequency);
-  if (video) stream.addTrack(lab.pictureTrack('rgb(200, 30, 30)'));
-
-  // Only candidates of one family reach the browser when the test asks for it.
-  const foreign = family === 6 ? /^a=candidate:\S+ \d+ udp \d+ \d+\.\d+\.\d+\.\d+ .*\r\n/gim : null;
-  const ask = async (...args) => {
-    const answer = await fetch(...args);
-    if (!foreign || !(answer.headers.get('Content-Type') ?? '').includes('application/sdp')) return answer;
-    return new Response((await answer.text()).replace(foreign, ''), { status: answer.status, headers: answer.headers });
-  };
-
-  const call = new KeywheelCall({ url: '/v1/calls', token, stream, fetch: ask });
-  const states = [];
-  const heard = [];
-  call.addEventListener('state', ({ detail }) => states.push([detail.state, Math.round(performance.now())]));
-  call.addEventListener('gateway', ({ detail }) => heard.push(detail));
+  lab.connections = lab.watchConnections();
+  lab.context = new AudioContext({ sampleRate: 48000 });
+  await lab.context.resume();
+  const stream = audio === 'code' ? lab.codeStream(lab.context) : lab.toneStream(lab.context, audio);
+  if (audio === 'silence') for (const track of stream.getAudioTracks()) track.enabled = false;
+  if (colour) stream.addTrack(lab.pictureTrack(colour));
+  lab.faults = faults;
+  lab.call = new KeywheelCall({ url: address, token, stream, automatic, fetch: lab.troubledFetch({ only, faults }) });
+  lab.log = [];
+  for (const type of ['state', 'due', 'rotating', 'rotated', 'rotationfailed', 'gateway', 'newcall', 'ended']) {
+    lab.call.addEventListener(type, ({ detail }) => {
+      const { state, error, retryMs, reason, generation } = detail;
+      lab.log.push({ at: lab.wallClock(), type, name: detail.type, state, error: error?.code, words: error?.message, retryMs, reason, generation });
+    });
+  }
+  lab.picture = colour && lab.watchPicture(lab.call);
   const began = performance.now();
   try {
-    await call.start();
-    const firstPacketMs = call.timing.firstPacket - began;
-    await lab.sleep(settleMs);
-    const before = await call.stats();
-    await lab.sleep(seconds * 1000);
-    const after = await call.stats();
-    const described = await call.describe();
-    const report = lab.plain(await call.current.pc.getStats());
-    const tone = await lab.loudest(context, call.current.remote);
-    const picture = video ? await lab.leftColour(call.current.remote) : null;
-    return { seconds, firstPacketMs, states, before, after, described, report, tone, picture, offer: call.current.pc.localDescription.sdp, answer: call.current.answer };
+    await lab.call.start();
+    return { liveAt: lab.wallClock(), firstPacketMs: lab.call.timing.firstPacket - began };
   } catch (error) {
-    return { error: `${error.code ?? error.name}: ${error.message}`, rule: error.rule, states, heard };
-  } finally {
-    await call.stop();
-    await context.close();
+    return { error: `${error.code ?? error.name}: ${error.message} ${error.rule ?? ''} ${JSON.stringify(lab.log)}` };
   }
 }
 
-// A call whose keys change several times while a signal goes through: as often as `asked` because an operator
-// asks for it every five seconds, the last time by the clock of the policy.
-export async function callWithRotations({ token, frequency, asked }) {
-  const { KeywheelCall } = await import('/keywheel.js');
-  const context = new AudioContext();
-  await context.resume();
-  const call = new KeywheelCall({ url: '/v1/calls', token, stream: lab.noisyStream(context, frequency) });
-  const heard = [];
-  for (const type of ['due', 'rotating', 'rotated', 'rotationfailed', 'gateway', 'ended']) {
-    call.addEventListener(type, ({ detail }) => heard.push([type, Math.round(performance.now()), detail?.type ?? detail?.error?.message ?? detail?.reason, detail?.generation]));
-  }
-  const generations = [];
-  const remember = async () => {
-    const { generation } = await call.stats();
-    generations.push({ number: generation.number, localFingerprint: generation.localFingerprint, remoteFingerprint: generation.remoteFingerprint });
+// Waits until so many rotations have passed since the call began.
+export async function awaitRotations({ count, patienceMs }) {
+  await lab.until(() => lab.call.rotations.length >= count, patienceMs, `${count} rotations; ${JSON.stringify(lab.log)}`);
+}
+
+// Everything that both ends know by now, as plain data.
+export async function account() {
+  const { totals, generation } = await lab.call.stats();
+  return {
+    at: lab.wallClock(),
+    totals,
+    generation,
+    rotations: lab.call.rotations,
+    resource: lab.call.resource,
+    state: lab.call.state,
+    log: lab.log,
+    frames: lab.picture?.frames,
+    colour: lab.picture?.colour(),
+    connections: await lab.connections(),
+    described: await lab.call.describe().catch(() => null),
   };
-  try {
-    await call.start();
-    await lab.sleep(1000);
-    await remember();
-    const tones = [];
-    for (let i = 0; i <= asked; i++) {
-      const before = call.rotations.length;
-      const next = performance.now() + 5000;
-      if (i < asked) await call.request('POST', `${call.resource}/rotate`);
-      for (let waited = 0; call.rotations.length === before && waited < 20000; waited += 50) await lab.sleep(50);
-      await remember();
-      tones.push(await lab.loudest(context, call.current.remote));
-      if (i < asked) await lab.sleep(next - performance.now());
-    }
-    const { totals } = await call.stats();
-    return { rotations: call.rotations, generations, totals, tones, heard, described: await call.describe() };
-  } catch (error) {
-    return { error: `${error.code ?? error.name}: ${error.message}`, rule: error.rule, heard };
-  } finally {
-    await call.stop();
-    await context.close();
-  }
+}
+
+export async function closeCall() {
+  await lab.call.stop();
+  await lab.context.close();
 }
