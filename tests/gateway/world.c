@@ -49,12 +49,16 @@ struct kw_path world_reversed(const struct kw_path *path)
 
 /* --- the audit ring --------------------------------------------------------------------------- */
 
+static size_t facts_room(const struct world *world)
+{
+    return world->config.facts_room != 0 ? world->config.facts_room : WORLD_FACTS_MAX;
+}
+
 static bool reserve(void *ctx, size_t slot_count)
 {
     struct world *world = ctx;
-    size_t room = world->config.facts_room != 0 ? world->config.facts_room : WORLD_FACTS_MAX;
 
-    if (world->fact_count + world->facts_reserved + slot_count > room)
+    if (world->fact_count + world->facts_reserved + slot_count > facts_room(world))
         return false;
     world->facts_reserved += slot_count;
     return true;
@@ -170,7 +174,7 @@ struct world *world_new(const struct world_config *config)
     world->net.link = config->link;
     init_crypto(world);
     init_tenants(world);
-    world->facts = calloc(WORLD_FACTS_MAX, sizeof *world->facts);
+    world->facts = calloc(facts_room(world), sizeof *world->facts);
     world->peers = calloc(config->clients_max, sizeof *world->peers);
     world->heap_mem = world_aligned(kw_heap_size(config->clients_max));
     kw_heap_init(&world->heap, world->heap_mem, config->clients_max);

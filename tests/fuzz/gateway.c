@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A gateway with two clients that are up, and packets that keep no promise. The first byte chooses
+ * the back end; then orders, each one byte and what it needs:
+ *
+ *     0 from len bytes   a datagram to the gateway from a client's address, a stranger's, the
+ * agent's 1 n                n * 5 ms pass 2 from len bytes   a client protects this as a packet of
+ * RTP (what its SRTP refuses stays) 3 from len bytes   .. of RTCP 4 from             .. and begins
+ * to speak, or falls silent
+ *
+ * What the gateway sends is well-formed: the clients open and check it, the tap looks at what goes
+ * to the agent in the clear.
+ */
+#include "gateway/world.h"
+
+#include "base/assert.h"
+#include "base/reader.h"
+#include "rtp/rtp.h"
+
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { PACKET_MAX = 512 };
+
+static struct world world;
+static struct peer *clients[2];
+
+static bool to_agent(void *ctx, struct net *net, const struct kw_path *path, uint8_t *data,
+                     size_t *len, kw_ns now)
+{
+    struct kw_rtp rtp;
+
+    (void)ctx;
+    (void)net;
+    (void)now;
+    if (!kw_address_equal(&path->remote, &world_agent_address))
+        return true;
+    if (kw_srtp_is_rtcp(data, *len))
+        KW_ASSERT(kw_rtcp_check(data, *len) == KW_ACCEPT);
+    else
+        KW_ASSERT(kw_rtp_parse(data, *len, &rtp) == KW_ACCEPT);
+    return false;
+}
+
+static void inject(struct kw_reader *in)
+{
+    uint8_t from = kw_read_u8(in);
+    struct kw_bytes bytes = kw_read_vector(in, 1);
+    struct kw_path path = {.local = world_gateway_address};
+
+    switch (from & 3) {
+    case 0:
+    case 1:
+        path.remote = clients[from & 1]->address;
+        break;
+    case 2:
+        path.remote = world_agent_address;
+        break;
+    case 3:
+        path.remote = world_address(203, 0, 113, from >> 2, 4000);
+        break;
+    }
+    if (bytes.len != 0)
+        world_inject(&world, &path, bytes.data, bytes.len);
+}
+
+static void send_media(struct kw_reader *in, bool is_rtcp)
+{
+    struct peer *peer = clients[kw_read_u8(in) & 1];
+    struct kw_bytes bytes = kw_read_vector(in, 1);
+    uint8_t packet[PACKET_MAX];
+    size_t len = bytes.len;
+    struct kw_outlet outlet;
+    enum kw_verdict verdict;
+
+    if (len == 0 || !kw_session_outlet(peer->session, world.now, &outlet))
+        return;
+    memcpy(packet, bytes.data, len);
+    verdict = is_rtcp ? kw_srtcp_protect(outlet.srtp, packet, &len, sizeof packet)
+                      : kw_srtp_protect(outlet.srtp, packet, &len, sizeof packet);
+    if (verdict != KW_ACCEPT)
+        return;
+    kw_session_sent(peer->session, &outlet, len, world.now);
+    net_send(&world.net, &outlet.path, packet, len, world.now);
+    world_run(&world, world.now + KW_MS(2));
+}
+
+static void obey(struct kw_reader *in)
+{
+    switch (kw_read_u8(in) % 5) {
+    case 0:
+        inject(in);
+        break;
+    case 1:
+        world_run(&world, world.now + KW_MS(5) * kw_read_u8(in));
+        break;
+    case 2:
+        send_media(in, false);
+        break;
+    case 3:
+        send_media(in, true);
+        break;
+    case 4:
+        clients[kw_read_u8(in) & 1]->is_mute ^= true;
+        break;
+    }
+}
+
+static void begin(uint8_t kind)
+{
+    const struct world_config config = {
+        .seed = 3,
+        .link = {.delay = KW_MS(1)},
+        .calls_max = 2,
+        .clients_max = 2,
+        .facts_room = 256,
+        .media_interval = KW_MS(40),
+        .video = (kind & 4) != 0,
+        .backend = (enum kw_backend_kind)(kind & 3) <= KW_BACKEND_RTP
+                       ? (enum kw_backend_kind)(kind & 3)
+                       : KW_BACKEND_ECHO,
+    };
+    size_t offer_len;
+
+    world_init(&world, &config);
+    world.net.tap = to_agent;
+    for (int i = 0; i < 2; i++) {
+        int status;
+
+        clients[i] = world_peer(&world, &offer_len);
+        status =
+            world_request(&world, KW_REQUEST_POST,
+                          config.backend == KW_BACKEND_BRIDGE ? "/v1/rooms/x/calls" : "/v1/calls",
+                          config.backend == KW_BACKEND_RTP && i == 1 ? "other-token" : "demo-token",
+                          "application/sdp", world.offer, offer_len);
+        KW_ASSERT(status == 201);
+        strcpy(clients[i]->location, world_header(&world, "Location"));
+        world_answer(&world, clients[i]);
+        clients[i]->is_mute = true;
+    }
+    for (int i = 0; i < 200 && !(clients[0]->is_up && clients[1]->is_up); i++)
+        world_run(&world, world.now + KW_MS(10));
+    KW_ASSERT(clients[0]->is_up && clients[1]->is_up);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct kw_reader in = kw_reader_of(data, size);
+
+    begin(kw_read_u8(&in));
+    for (int i = 0; i < 32 && kw_reader_left(&in) != 0; i++)
+        obey(&in);
+    world_run(&world, world.now + KW_MS(100));
+    world_deinit(&world);
+    return 0;
+}
