@@ -48,7 +48,7 @@ static inline enum kw_verdict rtp_header_parse(const uint8_t *packet, size_t len
         header.ext_profile = get_u16(packet + header.len);
         header.len += 4 + 4U * get_u16(packet + header.len + 2);
     }
-    if (len < header.len && KW_SRTP_SEED_BUG != 1)
+    if (len < header.len)
         return KW_DROP_TRUNCATED;
     *ret = header;
     return KW_ACCEPT;

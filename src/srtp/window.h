@@ -14,11 +14,6 @@
 
 #include <string.h>
 
-/* A mistake made on purpose, for a fuzzer to find (docs/fuzzing.md): 1 in header.h, 2 here. */
-#ifndef KW_SRTP_SEED_BUG
-#define KW_SRTP_SEED_BUG 0
-#endif
-
 /* Has this index a place in the window, and is the place free? */
 static inline enum kw_verdict window_check(uint64_t recent, const uint64_t *older, size_t words,
                                            uint64_t highest, uint64_t index)
@@ -59,7 +54,7 @@ static inline void window_note(uint64_t *recent, uint64_t *older, size_t words, 
     }
     if (index / 64 == *highest / 64)
         *recent |= bit;
-    else if (KW_SRTP_SEED_BUG != 2)
+    else
         older[index / 64 % words] |= bit;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -28,19 +29,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                         .has_send_time = (head & 16) != 0,
                                         .send_time = (uint32_t)head << 16};
         struct kw_rtcp_sender sr = {.ntp = (uint64_t)head << 56, .timestamp = head * 1000U};
-        uint8_t packet[256] = {0};
+        uint8_t *packet;
         struct kw_rtp rtp;
 
         now += KW_MS(head >> 4);
-        memcpy(packet, piece.data, piece.len);
-        if (kw_rtp_parse(packet, piece.len, &rtp) != KW_ACCEPT)
+        if (kw_rtp_parse(piece.data, piece.len, &rtp) != KW_ACCEPT)
             continue;
+        /* exactly as large, so that a sanitizer sees one byte too far */
+        packet = malloc(piece.len);
+        KW_ASSERT(packet != NULL);
+        memcpy(packet, piece.data, piece.len);
+        KW_ASSERT(kw_rtp_parse(packet, piece.len, &rtp) == KW_ACCEPT);
         info.rtp = &rtp;
         (void)!kw_splice_receive(&splice, &info, packet, now);
         if ((head & 32) != 0)
             kw_splice_report(&splice, info.generation, rtp.ssrc, &sr);
         if ((head & 0xc0) == 0xc0)
             (void)!kw_splice_bye(&splice, info.generation, rtp.ssrc);
+        free(packet);
     }
     return 0;
 }
