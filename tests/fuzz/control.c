@@ -19,7 +19,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct world world;
+static struct world *world;
 static char call_path[256], whip_path[256], call_etag[64], whip_etag[64];
 
 static const struct world_config plain = {
@@ -90,8 +90,8 @@ static size_t read_body(struct kw_reader *in, uint8_t *body)
         len = sizeof fragment - 1;
         memcpy(body, fragment, len);
     } else {
-        len = world_offer(&world, &world.peers[kind & 1]);
-        memcpy(body, world.offer, len);
+        len = world_offer(world, &world->peers[kind & 1]);
+        memcpy(body, world->offer, len);
     }
     for (size_t i = 0; i < change_count; i++) {
         size_t at = kw_read_u16(in) % (len + 1);
@@ -132,7 +132,7 @@ static void request(struct kw_reader *in)
     static const char *const tokens[] = {"demo-token", "other-token", "", "third-token"};
     static const char *const types[] = {"application/sdp", "application/trickle-ice-sdpfrag", ""};
     const char *const etags[] = {"", "*", call_etag, whip_etag};
-    struct kw_request *request = &world.request;
+    struct kw_request *request = &world->request;
     struct kw_push push;
 
     request->completion = 5;
@@ -144,13 +144,13 @@ static void request(struct kw_reader *in)
     read_text(in, etags, KW_ARRAY_LEN(etags), request->if_match, sizeof request->if_match);
     request->body_len = read_body(in, request->body);
     request->body[request->body_len] = 0;
-    kw_control_handle(world.gateway, request, world.now, world_utc(&world), &world.response);
-    check(&world.response);
-    world_run(&world, world.now + KW_MS(30));
-    for (int i = 0; kw_control_next_push(world.gateway, world.now, &push); i++)
+    kw_control_handle(world->gateway, request, world->now, world_utc(world), &world->response);
+    check(&world->response);
+    world_run(world, world->now + KW_MS(30));
+    for (int i = 0; kw_control_next_push(world->gateway, world->now, &push); i++)
         KW_ASSERT(i < 1000 && push.len <= sizeof push.data);
-    if (world.response.stream != 0 && (request->token[0] & 1) == 0)
-        kw_control_stream_closed(world.gateway, world.response.stream);
+    if (world->response.stream != 0 && (request->token[0] & 1) == 0)
+        kw_control_stream_closed(world->gateway, world->response.stream);
 }
 
 static void begin(void)
@@ -158,15 +158,15 @@ static void begin(void)
     struct peer *peer;
     size_t offer_len;
 
-    world_init(&world, &plain);
-    KW_ASSERT(world_call(&world, &peer) == 201);
+    world = world_new(&plain);
+    KW_ASSERT(world_call(world, &peer) == 201);
     strcpy(call_path, peer->location);
     strcpy(call_etag, peer->etag);
-    peer = world_peer(&world, &offer_len);
-    KW_ASSERT(world_request(&world, KW_REQUEST_POST, "/whip/demo", "demo-token", "application/sdp",
-                            world.offer, offer_len) == 201);
-    strcpy(whip_path, world_header(&world, "Location"));
-    strcpy(whip_etag, world_header(&world, "ETag"));
+    peer = world_peer(world, &offer_len);
+    KW_ASSERT(world_request(world, KW_REQUEST_POST, "/whip/demo", "demo-token", "application/sdp",
+                            world->offer, offer_len) == 201);
+    strcpy(whip_path, world_header(world, "Location"));
+    strcpy(whip_etag, world_header(world, "ETag"));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -176,6 +176,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     begin();
     for (int i = 0; i < 8 && kw_reader_left(&in) != 0; i++)
         request(&in);
-    world_deinit(&world);
+    world_free(world);
     return 0;
 }

@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "base/reader.h"
+#include "base/writer.h"
 #include "rtp/rtp.h"
 
 #include <string.h>
@@ -23,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { PACKET_MAX = 512 };
 
-static struct world world;
+static struct world *world;
 static struct peer *clients[2];
 
 static bool to_agent(void *ctx, struct net *net, const struct kw_path *path, uint8_t *data,
@@ -62,47 +63,65 @@ static void inject(struct kw_reader *in)
         break;
     }
     if (bytes.len != 0)
-        world_inject(&world, &path, bytes.data, bytes.len);
+        world_inject(world, &path, bytes.data, bytes.len);
 }
 
-static void send_media(struct kw_reader *in, bool is_rtcp)
+static void send_media(struct peer *peer, bool is_rtcp, struct kw_bytes bytes)
 {
-    struct peer *peer = clients[kw_read_u8(in) & 1];
-    struct kw_bytes bytes = kw_read_vector(in, 1);
     uint8_t packet[PACKET_MAX];
     size_t len = bytes.len;
     struct kw_outlet outlet;
     enum kw_verdict verdict;
 
-    if (len == 0 || !kw_session_outlet(peer->session, world.now, &outlet))
+    if (len == 0 || !kw_session_outlet(peer->session, world->now, &outlet))
         return;
     memcpy(packet, bytes.data, len);
     verdict = is_rtcp ? kw_srtcp_protect(outlet.srtp, packet, &len, sizeof packet)
                       : kw_srtp_protect(outlet.srtp, packet, &len, sizeof packet);
     if (verdict != KW_ACCEPT)
         return;
-    kw_session_sent(peer->session, &outlet, len, world.now);
-    net_send(&world.net, &outlet.path, packet, len, world.now);
-    world_run(&world, world.now + KW_MS(2));
+    kw_session_sent(peer->session, &outlet, len, world->now);
+    net_send(&world->net, &outlet.path, packet, len, world->now);
+    world_run(world, world->now + KW_MS(2));
+}
+
+static void speak(struct peer *peer, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t packet[12 + 80];
+        struct kw_writer out = kw_writer_of(packet, sizeof packet);
+
+        kw_write_u16(&out, 0x8000 | 111);
+        kw_write_u16(&out, peer->seq++);
+        kw_write_u32(&out, peer->timestamp);
+        kw_write_u32(&out, peer->ssrc);
+        memset(packet + out.len, 0x55, sizeof packet - out.len);
+        peer->timestamp += 960;
+        send_media(peer, false, (struct kw_bytes){packet, sizeof packet});
+        world_run(world, world->now + KW_MS(18));
+    }
 }
 
 static void obey(struct kw_reader *in)
 {
-    switch (kw_read_u8(in) % 5) {
+    uint8_t order = kw_read_u8(in) % 5;
+    struct peer *peer;
+
+    switch (order) {
     case 0:
         inject(in);
         break;
     case 1:
-        world_run(&world, world.now + KW_MS(5) * kw_read_u8(in));
+        world_run(world, world->now + KW_MS(5) * kw_read_u8(in));
         break;
     case 2:
-        send_media(in, false);
-        break;
     case 3:
-        send_media(in, true);
+        peer = clients[kw_read_u8(in) & 1];
+        send_media(peer, order == 3, kw_read_vector(in, 1));
         break;
     case 4:
-        clients[kw_read_u8(in) & 1]->is_mute ^= true;
+        peer = clients[kw_read_u8(in) & 1];
+        speak(peer, kw_read_u8(in) & 15);
         break;
     }
 }
@@ -115,7 +134,6 @@ static void begin(uint8_t kind)
         .calls_max = 2,
         .clients_max = 2,
         .facts_room = 256,
-        .media_interval = KW_MS(40),
         .video = (kind & 4) != 0,
         .backend = (enum kw_backend_kind)(kind & 3) <= KW_BACKEND_RTP
                        ? (enum kw_backend_kind)(kind & 3)
@@ -123,24 +141,24 @@ static void begin(uint8_t kind)
     };
     size_t offer_len;
 
-    world_init(&world, &config);
-    world.net.tap = to_agent;
+    world = world_new(&config);
+    world->net.tap = to_agent;
     for (int i = 0; i < 2; i++) {
         int status;
 
-        clients[i] = world_peer(&world, &offer_len);
+        clients[i] = world_peer(world, &offer_len);
         status =
-            world_request(&world, KW_REQUEST_POST,
+            world_request(world, KW_REQUEST_POST,
                           config.backend == KW_BACKEND_BRIDGE ? "/v1/rooms/x/calls" : "/v1/calls",
                           config.backend == KW_BACKEND_RTP && i == 1 ? "other-token" : "demo-token",
-                          "application/sdp", world.offer, offer_len);
+                          "application/sdp", world->offer, offer_len);
         KW_ASSERT(status == 201);
-        strcpy(clients[i]->location, world_header(&world, "Location"));
-        world_answer(&world, clients[i]);
+        strcpy(clients[i]->location, world_header(world, "Location"));
+        world_answer(world, clients[i]);
         clients[i]->is_mute = true;
     }
     for (int i = 0; i < 200 && !(clients[0]->is_up && clients[1]->is_up); i++)
-        world_run(&world, world.now + KW_MS(10));
+        world_run(world, world->now + KW_MS(10));
     KW_ASSERT(clients[0]->is_up && clients[1]->is_up);
 }
 
@@ -151,7 +169,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     begin(kw_read_u8(&in));
     for (int i = 0; i < 32 && kw_reader_left(&in) != 0; i++)
         obey(&in);
-    world_run(&world, world.now + KW_MS(100));
-    world_deinit(&world);
+    world_run(world, world->now + KW_MS(100));
+    world_free(world);
     return 0;
 }
