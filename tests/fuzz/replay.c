@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Feeds every file of the corpus folders on the command line to a fuzz target; no fuzzer needed. */
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -11,15 +13,17 @@ enum { INPUT_MAX = 1 << 20 };
 
 static int replay(const char *path)
 {
-    FILE *file = fopen(path, "rb");
+    int file = open(path, O_RDONLY | O_CLOEXEC); /* a target may have replaced fopen() */
     uint8_t *data, *exact;
+    ssize_t got;
     size_t len;
 
-    if (file == NULL)
+    if (file < 0)
         return 0;
     data = malloc(INPUT_MAX);
-    len = data != NULL ? fread(data, 1, INPUT_MAX, file) : 0;
-    fclose(file);
+    got = data != NULL ? read(file, data, INPUT_MAX) : 0;
+    len = got > 0 ? (size_t)got : 0;
+    close(file);
     /* exactly as large as the input, so that a sanitizer sees one byte too far */
     exact = malloc(len != 0 ? len : 1);
     if (data == NULL || exact == NULL)
