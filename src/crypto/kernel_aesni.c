@@ -8,31 +8,6 @@ typedef __m128i vec;
 
 #define vec_clmul(a, b, parts) _mm_clmulepi64_si128(a, b, parts)
 
-KERNEL_INLINE vec vec_load(const uint8_t *from)
-{
-    return _mm_loadu_si128((const __m128i_u *)(const void *)from);
-}
-
-KERNEL_INLINE void vec_store(uint8_t *to, vec v)
-{
-    _mm_storeu_si128((__m128i_u *)(void *)to, v);
-}
-
-KERNEL_INLINE vec vec_xor(vec a, vec b)
-{
-    return _mm_xor_si128(a, b);
-}
-
-KERNEL_INLINE vec vec_and(vec a, vec b)
-{
-    return _mm_and_si128(a, b);
-}
-
-KERNEL_INLINE vec vec_add32(vec a, vec b)
-{
-    return _mm_add_epi32(a, b);
-}
-
 KERNEL_INLINE vec vec_aesenc(vec state, vec round_key)
 {
     return _mm_aesenc_si128(state, round_key);
@@ -72,11 +47,6 @@ KERNEL_INLINE __m128i vec_get_last(vec v)
 KERNEL_INLINE vec vec_lane_numbers(void)
 {
     return _mm_setzero_si128();
-}
-
-KERNEL_INLINE vec vec_powers(const __m128i *power)
-{
-    return _mm_load_si128(power);
 }
 
 KERNEL_INLINE __m128i vec_fold(vec v)

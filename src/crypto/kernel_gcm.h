@@ -4,8 +4,7 @@
  * a vector of LANES blocks:
  *
  *     vec                         the type
- *     vec_load, vec_store         LANES blocks, unaligned
- *     vec_xor, vec_and, vec_reverse, vec_aesenc, vec_aesenclast, vec_add32
+ *     vec_reverse, vec_aesenc, vec_aesenclast
  *     vec_clmul(a, b, parts)      carry-less product in each lane
  *     vec_swap(v)                 the halves of each block exchanged
  *     vec_spread(x)               x in every lane
@@ -13,7 +12,6 @@
  *     vec_last(x, y)              x in the last lane, y in lane 0 if there are two
  *     vec_get_first(v), vec_get_last(v)
  *     vec_lane_numbers()          0, or 0 and 1
- *     vec_powers(p)               LANES powers from p on
  *     vec_fold(v)                 XOR of the lanes
  *
  * A packet is a run of strides of 8 blocks and a tail. The tail holds whatever is left, the block
@@ -33,6 +31,28 @@ enum {
 };
 
 _Static_assert(TAIL_MAX == POWERS_128 - 2, "one group reaches over the whole tail");
+
+/* LANES blocks, unaligned. */
+KERNEL_INLINE vec vec_load(const void *from)
+{
+    vec v;
+
+    memcpy(&v, from, sizeof v);
+    return v;
+}
+
+KERNEL_INLINE void vec_store(uint8_t *to, vec v)
+{
+    memcpy(to, &v, sizeof v);
+}
+
+/* Four sums of 32 bits in each block. */
+KERNEL_INLINE vec vec_add32(vec a, vec b)
+{
+    typedef uint32_t words __attribute__((vector_size(sizeof(vec))));
+
+    return (vec)((words)a + (words)b);
+}
 
 /*
  * An unreduced sum of products, by Karatsuba: three carry-less products instead of four, because
@@ -56,12 +76,12 @@ struct gcm_run {
 
 KERNEL_INLINE void sum_add(struct sum *sum, vec blocks, vec powers)
 {
-    vec blocks_mixed = vec_xor(blocks, vec_swap(blocks));
-    vec powers_mixed = vec_xor(powers, vec_swap(powers));
+    vec blocks_mixed = blocks ^ vec_swap(blocks);
+    vec powers_mixed = powers ^ vec_swap(powers);
 
-    sum->low = vec_xor(sum->low, vec_clmul(blocks, powers, 0x00));
-    sum->high = vec_xor(sum->high, vec_clmul(blocks, powers, 0x11));
-    sum->middle = vec_xor(sum->middle, vec_clmul(blocks_mixed, powers_mixed, 0x00));
+    sum->low ^= vec_clmul(blocks, powers, 0x00);
+    sum->high ^= vec_clmul(blocks, powers, 0x11);
+    sum->middle ^= vec_clmul(blocks_mixed, powers_mixed, 0x00);
 }
 
 KERNEL_INLINE struct sum sum_start(void)
@@ -103,7 +123,7 @@ KERNEL_INLINE void encrypt_vectors(const struct kw_gcm_key *key, int rounds, vec
 
     KERNEL_UNROLL
     for (int j = 0; j < count; j++)
-        state[j] = vec_xor(state[j], round_key);
+        state[j] ^= round_key;
     KERNEL_UNROLL
     for (int i = 1; i < rounds; i++) {
         round_key = vec_spread(round_keys[i]);
@@ -124,8 +144,8 @@ KERNEL_INLINE void hash_vector(struct sum *sum, const struct gcm_run *run, const
     vec in = vec_reverse(vec_load(stride + j * LANES * BLOCK));
 
     if (j == 0)
-        in = vec_xor(in, vec_low(before));
-    sum_add(sum, in, vec_powers(key_power(run->key, STRIDE_BLOCKS - j * LANES)));
+        in ^= vec_low(before);
+    sum_add(sum, in, vec_load(key_power(run->key, STRIDE_BLOCKS - j * LANES)));
 }
 
 KERNEL_INLINE void hash_stride(struct gcm_run *run, const uint8_t *stride)
@@ -157,7 +177,7 @@ KERNEL_INLINE void run_stride(struct gcm_run *run, int rounds, const uint8_t *ha
         before = sum_enter(&sum, run, STRIDE_BLOCKS);
     KERNEL_UNROLL
     for (int j = 0; j < STRIDE_VECTORS; j++)
-        stream[j] = vec_xor(next_counter(run), round_key);
+        stream[j] = next_counter(run) ^ round_key;
     KERNEL_UNROLL
     for (int i = 1; i < rounds; i++) {
         round_key = vec_spread(round_keys[i]);
@@ -179,7 +199,7 @@ KERNEL_INLINE void run_stride(struct gcm_run *run, int rounds, const uint8_t *ha
     for (int j = 0; j < STRIDE_VECTORS; j++) {
         uint8_t *at = run->at + j * LANES * BLOCK;
 
-        vec_store(at, vec_xor(vec_load(at), vec_aesenclast(stream[j], round_key)));
+        vec_store(at, vec_load(at) ^ vec_aesenclast(stream[j], round_key));
     }
     run->at += STRIDE;
     run->left -= STRIDE;
@@ -222,11 +242,11 @@ KERNEL_INLINE __m128i run_tail(struct gcm_run *run, int rounds, bool sealing, co
     KERNEL_UNROLL
     for (int j = 0; j < whole; j++) {
         vec in = vec_load(run->at + j * LANES * BLOCK);
-        vec out = vec_xor(in, stream[j]);
+        vec out = in ^ stream[j];
 
         if (j == whole - 1 && !shares) {
-            in = vec_and(in, vec_last(mask, _mm_set1_epi8(-1)));
-            out = vec_and(out, vec_last(mask, _mm_set1_epi8(-1)));
+            in &= vec_last(mask, _mm_set1_epi8(-1));
+            out &= vec_last(mask, _mm_set1_epi8(-1));
         }
         vec_store(run->at + j * LANES * BLOCK, out);
         hashed[j] = vec_reverse(sealing ? out : in);
@@ -242,12 +262,12 @@ KERNEL_INLINE __m128i run_tail(struct gcm_run *run, int rounds, bool sealing, co
         hashed[whole] = vec_last(run->lengths, last_in);
     else
         hashed[whole] = vec_low(run->lengths);
-    hashed[0] = vec_xor(hashed[0], vec_low(before));
+    hashed[0] ^= vec_low(before);
     KERNEL_UNROLL
     for (int j = 0; j < whole; j++)
-        sum_add(&sum, hashed[j], vec_powers(key_power(run->key, blocks + 1 - j * LANES)));
+        sum_add(&sum, hashed[j], vec_load(key_power(run->key, blocks + 1 - j * LANES)));
     if (shares)
-        sum_add(&sum, hashed[whole], vec_powers(key_power(run->key, LANES)));
+        sum_add(&sum, hashed[whole], vec_load(key_power(run->key, LANES)));
     else
         sum_add(&sum, hashed[whole], vec_low(*key_power(run->key, 1)));
     return _mm_xor_si128(reverse_bytes(sum_reduce(&sum)), vec_get_last(stream[whole]));

@@ -8,31 +8,6 @@ typedef __m256i vec;
 
 #define vec_clmul(a, b, parts) _mm256_clmulepi64_epi128(a, b, parts)
 
-KERNEL_INLINE vec vec_load(const uint8_t *from)
-{
-    return _mm256_loadu_si256((const __m256i_u *)(const void *)from);
-}
-
-KERNEL_INLINE void vec_store(uint8_t *to, vec v)
-{
-    _mm256_storeu_si256((__m256i_u *)(void *)to, v);
-}
-
-KERNEL_INLINE vec vec_xor(vec a, vec b)
-{
-    return _mm256_xor_si256(a, b);
-}
-
-KERNEL_INLINE vec vec_and(vec a, vec b)
-{
-    return _mm256_and_si256(a, b);
-}
-
-KERNEL_INLINE vec vec_add32(vec a, vec b)
-{
-    return _mm256_add_epi32(a, b);
-}
-
 KERNEL_INLINE vec vec_aesenc(vec state, vec round_key)
 {
     return _mm256_aesenc_epi128(state, round_key);
@@ -71,11 +46,6 @@ KERNEL_INLINE __m128i vec_get_last(vec v)
 KERNEL_INLINE vec vec_lane_numbers(void)
 {
     return _mm256_set_epi32(0, 0, 0, 1, 0, 0, 0, 0);
-}
-
-KERNEL_INLINE vec vec_powers(const __m128i *power)
-{
-    return _mm256_loadu_si256((const __m256i_u *)(const void *)power);
 }
 
 KERNEL_INLINE __m128i vec_fold(vec v)
