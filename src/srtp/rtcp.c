@@ -4,10 +4,11 @@
  * always encrypt. RFC 7714, section 9.1 and 9.2, puts the tag before that word, RFC 3711, section
  * 3.4, behind it:
  *
- *     GCM:     header (8) | encrypted | tag (16) | E, index (31)     E and index are part of the
- * AAD AES_CM:  header (8) | encrypted | E, index (31) | tag (10)
+ *     GCM:     header (8) | encrypted | tag (16) | E, index (31)
+ *     AES_CM:  header (8) | encrypted | E, index (31) | tag (10)
  *
- * Compound packets are few, so they are always authenticated before a byte is written.
+ * With GCM the header and that word are what is authenticated only. Compound packets are few, so
+ * they are always authenticated before a byte is written.
  */
 #include "srtp/context.h"
 #include "srtp/header.h"
@@ -16,7 +17,11 @@
 
 #include <string.h>
 
-enum { WORD = 4, E_SHIFT = 31 };
+enum {
+    WORD = 4,
+    E_SHIFT = 31,
+    AAD_ROOM = KW_RTCP_FIXED + WORD + KW_TAG_LEN, /* kernels load whole blocks */
+};
 
 static bool is_settled(const struct stream *stream)
 {
@@ -53,10 +58,10 @@ static enum kw_verdict check_header(const uint8_t *packet, size_t len, size_t ov
     return packet[0] >> 6 == 2 ? KW_ACCEPT : KW_DROP_MALFORMED;
 }
 
-static enum kw_verdict seal_gcm(struct kw_srtp *srtp, uint8_t *packet, size_t len, uint32_t ssrc,
-                                uint32_t word)
+/* len: without tag and word. aad: becomes the header and the word, which lie apart. */
+static struct kw_packet gcm_view(struct kw_srtp *srtp, uint8_t *packet, size_t len, uint32_t ssrc,
+                                 uint32_t word, uint8_t aad[AAD_ROOM])
 {
-    uint8_t aad[KW_RTCP_FIXED + WORD + KW_TAG_LEN] = {0};
     struct kw_packet view = {
         .aad = aad,
         .aad_len = KW_RTCP_FIXED + WORD,
@@ -64,12 +69,21 @@ static enum kw_verdict seal_gcm(struct kw_srtp *srtp, uint8_t *packet, size_t le
         .body_len = len - KW_RTCP_FIXED,
         .tag = packet + len,
     };
-    enum kw_verdict verdict;
 
+    memset(aad, 0, AAD_ROOM);
     memcpy(aad, packet, KW_RTCP_FIXED);
     put_u32(aad + KW_RTCP_FIXED, word);
     iv_make(srtp->rtcp_salt, false, ssrc, word & ~(UINT32_C(1) << E_SHIFT), view.iv);
-    verdict = srtp->gcm->seal(&srtp->rtcp_key, &view);
+    return view;
+}
+
+static enum kw_verdict seal_gcm(struct kw_srtp *srtp, uint8_t *packet, size_t len, uint32_t ssrc,
+                                uint32_t word)
+{
+    uint8_t aad[AAD_ROOM];
+    struct kw_packet view = gcm_view(srtp, packet, len, ssrc, word, aad);
+    enum kw_verdict verdict = srtp->gcm->seal(&srtp->rtcp_key, &view);
+
     put_u32(packet + len + KW_TAG_LEN, word);
     return verdict;
 }
@@ -140,24 +154,13 @@ enum kw_verdict kw_srtcp_protect(struct kw_srtp *srtp, uint8_t *packet, size_t *
     return count_dropped(srtp, protect(srtp, packet, len, size));
 }
 
-/* len: without tag and word. */
 static enum kw_verdict open_gcm(struct kw_srtp *srtp, uint8_t *packet, size_t len, uint32_t ssrc,
                                 uint32_t word)
 {
-    uint8_t aad[KW_RTCP_FIXED + WORD + KW_TAG_LEN] = {0};
-    struct kw_packet view = {
-        .aad = aad,
-        .aad_len = KW_RTCP_FIXED + WORD,
-        .body = packet + KW_RTCP_FIXED,
-        .body_len = len - KW_RTCP_FIXED,
-        .tag = packet + len,
-    };
-    enum kw_verdict verdict;
+    uint8_t aad[AAD_ROOM];
+    struct kw_packet view = gcm_view(srtp, packet, len, ssrc, word, aad);
+    enum kw_verdict verdict = srtp->gcm->verify(&srtp->rtcp_key, &view);
 
-    memcpy(aad, packet, KW_RTCP_FIXED);
-    put_u32(aad + KW_RTCP_FIXED, word);
-    iv_make(srtp->rtcp_salt, false, ssrc, word & ~(UINT32_C(1) << E_SHIFT), view.iv);
-    verdict = srtp->gcm->verify(&srtp->rtcp_key, &view);
     return verdict == KW_ACCEPT ? srtp->gcm->open(&srtp->rtcp_key, &view) : verdict;
 }
 
