@@ -179,14 +179,18 @@ bool kw_srtp_has_room(const struct kw_srtp *srtp);
 struct stream *kw_srtp_stream_add(struct kw_srtp *srtp, uint32_t ssrc);
 
 /*
- * RFC 3711, appendix A: the index nearest to `highest` that ends in seq. Below zero there is
- * nothing, so it is then a jump ahead.
+ * RFC 3711, appendix A: the index nearest to `highest` that ends in seq; of two that are equally
+ * near, the one with the same roll-over counter. Below zero there is nothing, so it is then a jump
+ * ahead.
  */
 static inline uint64_t index_guess(uint64_t highest, uint16_t seq)
 {
-    int64_t index = (int64_t)highest + (int16_t)(seq - (uint16_t)highest);
+    int64_t ahead = (int16_t)(seq - (uint16_t)highest);
+    int64_t index = (int64_t)highest + ahead;
 
-    return (uint64_t)(index < 0 ? index + 0x10000 : index);
+    if (index < 0 || (ahead == INT16_MIN && (uint16_t)highest < 0x8000))
+        index += 0x10000;
+    return (uint64_t)index;
 }
 
 /* Session keys, RFC 3711 section 4.3. */

@@ -38,6 +38,38 @@ static void window_equals_its_model(void **state)
     }
 }
 
+/* RFC 3711, appendix A, as it stands there, but that nothing lies before the first index. */
+static uint64_t index_by_the_book(uint64_t highest, uint16_t seq)
+{
+    int64_t roc = (int64_t)(highest >> 16), s_l = (int64_t)(highest & 0xffff);
+
+    if (s_l < 32768) {
+        if (seq - s_l > 32768 && roc > 0)
+            roc--;
+    } else if (s_l - 32768 > seq) {
+        roc++;
+    }
+    return (uint64_t)roc << 16 | seq;
+}
+
+static void indices_are_guessed_by_the_book(void **state)
+{
+    static const uint32_t rocs[] = {0, 1, 7, 0xffffffff};
+    static const uint16_t lowest[] = {0, 1, 32766, 32767, 32768, 32769, 65534, 65535};
+
+    (void)state;
+    for (size_t r = 0; r < KW_ARRAY_LEN(rocs); r++) {
+        for (size_t l = 0; l < KW_ARRAY_LEN(lowest); l++) {
+            uint64_t highest = (uint64_t)rocs[r] << 16 | lowest[l];
+
+            for (uint32_t seq = 0; seq < 65536; seq++)
+                CHECK(index_guess(highest, (uint16_t)seq) ==
+                          index_by_the_book(highest, (uint16_t)seq),
+                      "highest %" PRIx64 ", seq %x", highest, seq);
+        }
+    }
+}
+
 static void round_trip_of_every_profile(void **state)
 {
     (void)state;
@@ -506,6 +538,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(window_equals_its_model),
+        cmocka_unit_test(indices_are_guessed_by_the_book),
         cmocka_unit_test(round_trip_of_every_profile),
         cmocka_unit_test(largest_packets_pass_and_larger_are_refused),
         cmocka_unit_test(malformed_packets_are_named),
