@@ -40,7 +40,9 @@ struct row {
     struct kw_session_id session;
     char tenant[KW_FACT_TEXT_MAX];
     kw_utc_ms first;
-    char state[KW_FACT_TEXT_MAX + 16];
+    char state[KW_FACT_TEXT_MAX + 48];
+    char method[KW_FACT_TEXT_MAX]; /* how its keys rotate: "cap" is as plain as "parallel" */
+    bool is_refused;
     enum kw_dtls_version version;
     enum kw_suite suite;
     enum kw_group group;
@@ -58,15 +60,18 @@ static bool parse(const struct kw_stored_fact *stored, struct kw_fact *ret)
     return false;
 }
 
+/* The row of the fact's session; refusals before there was one stand each for itself. */
 static struct row *row_of(struct audit *audit, const struct kw_fact *fact)
 {
+    static const struct kw_session_id none;
     struct row *row;
 
     /* newest first: facts of a session stand near each other in the log */
-    for (size_t i = audit->row_count; i > 0; i--) {
+    for (size_t i = audit->row_count; i > 0 && memcmp(&none, &fact->session, sizeof none) != 0;
+         i--) {
         row = &audit->rows[i - 1];
         if (memcmp(&row->session, &fact->session, sizeof row->session) == 0 &&
-            strcmp(row->tenant, fact->tenant) == 0 && fact->type != KW_FACT_REFUSED)
+            strcmp(row->tenant, fact->tenant) == 0)
             return row;
     }
     if (audit->row_count == audit->row_max) {
@@ -84,6 +89,18 @@ static struct row *row_of(struct audit *audit, const struct kw_fact *fact)
     return row;
 }
 
+/* What refused a session before it had keys is how it ended; later it only cost an attempt. */
+static void refuse_row(struct row *row, const struct kw_fact *fact)
+{
+    if (row->has_keys)
+        return;
+    row->is_refused = true;
+    snprintf(row->state, sizeof row->state, "refused: %s", fact->u.refused.rule);
+    if (fact->u.refused.count > 1)
+        snprintf(row->state, sizeof row->state, "refused: %s (%" PRIu64 " times)",
+                 fact->u.refused.rule, fact->u.refused.count);
+}
+
 static bool list_fact(void *ctx, const struct kw_stored_fact *stored)
 {
     struct audit *audit = ctx;
@@ -97,6 +114,8 @@ static bool list_fact(void *ctx, const struct kw_stored_fact *stored)
         return false;
     switch (fact.type) {
     case KW_FACT_SESSION_OPENED:
+        strcpy(row->method, fact.u.opened.method);
+        break;
     case KW_FACT_ROTATED:
     case KW_FACT_EXCEPTION_USED:
         break;
@@ -112,10 +131,11 @@ static bool list_fact(void *ctx, const struct kw_stored_fact *stored)
         strcpy(row->state, "overdue");
         break;
     case KW_FACT_REFUSED:
-        snprintf(row->state, sizeof row->state, "refused: %s", fact.u.refused.rule);
+        refuse_row(row, &fact);
         break;
     case KW_FACT_SESSION_CLOSED:
-        snprintf(row->state, sizeof row->state, "closed: %s", fact.u.closed.reason);
+        if (!row->is_refused)
+            snprintf(row->state, sizeof row->state, "closed: %s", fact.u.closed.reason);
         break;
     }
     return true;
@@ -133,6 +153,7 @@ static json_t *row_json(const struct row *row)
     json_object_set_new(object, "utc", json_string(utc));
     json_object_set_new(object, "state", json_string(row->state));
     json_object_set_new(object, "generations", json_integer(row->generations));
+    json_object_set_new(object, "method", json_string(row->method));
     if (row->has_keys) {
         json_object_set_new(object, "dtls_version",
                             json_string(kw_dtls_version_name(row->version)));
@@ -156,7 +177,10 @@ static void print_row(const struct row *row)
                row->generations == 1 ? "" : "s", kw_dtls_version_name(row->version),
                kw_suite_name(row->suite), kw_group_name(row->group),
                kw_srtp_profile_name(row->profile));
-    printf(" ");
+    if (row->method[0] != '\0')
+        printf(" ");
+    kw_text_print(row->method);
+    printf("  ");
     kw_text_print(row->state);
     printf("\n");
 }
