@@ -3,7 +3,7 @@
 
 import { KeywheelCall } from './keywheel.js';
 import { Meter } from './meter.js';
-import { STATES, byteCount, dtlsName, duration, failureWords, microphoneError, milliseconds, whole } from './words.js';
+import { STATES, byteCount, dtlsName, duration, failureWords, microphoneError, milliseconds, rotationWords, whole } from './words.js';
 
 const at = (id) => document.getElementById(id);
 const DASH = '–';
@@ -16,6 +16,7 @@ let sound = null;
 let meters = {};
 let timer = 0;
 let busy = false;
+let spans = []; // of the timeline: one for each generation, a short one for each failure
 
 // The token comes in the fragment, which no server and no log ever sees, and leaves the address bar at once.
 function takeToken() {
@@ -79,6 +80,7 @@ async function start() {
     meters.sent = new Meter(sound, stream);
     call = new KeywheelCall({ url: '/v1/calls', token, stream });
     listenTo(call);
+    clearSpans();
     draw();
     await call.start();
   } catch (error) {
@@ -90,6 +92,7 @@ async function start() {
 function listenTo(current) {
   current.addEventListener('state', ({ detail }) => {
     if (detail.state !== 'ended') enter(detail.state);
+    if (detail.state === 'live' && !spans.length) addSpan(current.current.number, Date.now());
   });
   current.addEventListener('stream', ({ detail }) => {
     meters.heard?.stop();
@@ -112,7 +115,11 @@ function listenTo(current) {
     at('rotate').disabled = current.state !== 'live';
     addFailedRotation(detail);
   });
-  current.addEventListener('newcall', () => note('The gateway was restarted; this is a new call.'));
+  current.addEventListener('newcall', () => {
+    note('The gateway was restarted; this is a new call.', 'failed');
+    clearSpans();
+    if (current.state === 'live') addSpan(current.current.number, Date.now());
+  });
   current.addEventListener('ended', ({ detail }) => {
     if (detail.error) fail(detail.error);
     else enter('idle');
@@ -164,13 +171,49 @@ function note(text, className) {
 }
 
 function addRotation(record) {
-  const lost = record.lost === 0 ? 'nothing lost' : `${record.lost} packets lost`;
-  note(`Generation ${record.generation} (${record.reason}): new keys after ${milliseconds(record.connectMs)}, heard after ${milliseconds(record.switchMs)}, ${lost}.`);
+  const { title, why, figures } = rotationWords(record);
+  const words = document.createElement('span');
+  const list = document.createElement('dl');
+  words.textContent = `${title}: ${why}`;
+  for (const [name, value] of figures) {
+    const pair = document.createElement('div');
+    for (const [tag, text] of [['dt', name], ['dd', value]]) {
+      pair.append(Object.assign(document.createElement(tag), { textContent: text }));
+    }
+    list.append(pair);
+  }
+  line(at('rotations')).append(words, list);
+  addSpan(record.generation, record.at);
+}
+
+// The wheel, rolled out: what is wider lasted longer.
+function addSpan(generation, since) {
+  const element = at('timeline').appendChild(document.createElement('span'));
+  element.textContent = generation;
+  element.title = `Generation ${generation}`;
+  spans.push({ element, since });
+  at('timeline').hidden = false;
+  drawSpans();
+}
+
+function drawSpans() {
+  spans.forEach(({ element, since }, i) => {
+    const until = spans[i + 1]?.since ?? (call ? Date.now() : since);
+    if (call || i + 1 < spans.length) element.style.flexGrow = Math.max(1, until - since);
+  });
+}
+
+function clearSpans() {
+  spans = [];
+  at('timeline').replaceChildren();
+  at('timeline').hidden = true;
 }
 
 function addFailedRotation({ error, retryMs }) {
   const again = retryMs ? ` Another attempt in ${duration(retryMs)}.` : '';
   note(`${failureWords(error).title} The old keys go on.${again}`, 'failed');
+  const tick = Object.assign(document.createElement('span'), { className: 'failed', title: 'A rotation failed' });
+  at('timeline').lastElementChild?.before(tick);
 }
 
 function showLevel(id, level) {
@@ -202,6 +245,7 @@ async function refresh() {
   if (call !== current || !here.generation) return;
   const ours = here.generation;
   const theirs = generationOf(there, ours.number);
+  drawSpans();
   showKeys(ours, theirs, there);
   showNegotiated(ours, theirs);
   show('sent', whole(here.totals.packetsSent));

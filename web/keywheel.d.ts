@@ -53,8 +53,10 @@ export interface KeywheelRotation {
   connectMs: number;
   /** From the decision to hearing the new generation. */
   switchMs: number;
-  /** Packets that the old generation never received, over its whole life. */
+  /** Packets that never came: of the old generation over its whole life (parallel), around the switch (restart). */
   lost: number;
+  /** Audio that the browser had to make up around the switch, as its jitter buffer counts; absent where it does not count. */
+  interruptedMs?: number;
 }
 
 export interface KeywheelTotals {
@@ -98,7 +100,7 @@ export interface KeywheelEvents {
   rotationfailed: CustomEvent<{ error: KeywheelError; retryMs?: number }>;
   /** The browser wants a gesture before it plays; call audio.play() from one. */
   blocked: CustomEvent<{ audio: HTMLAudioElement }>;
-  /** The gateway had forgotten the call; this is another one, with generation 0. */
+  /** The gateway had forgotten the call (it was restarted); this is another one. */
   newcall: CustomEvent<Record<string, never>>;
   ended: CustomEvent<{ error: KeywheelError | null }>;
 }
@@ -109,9 +111,19 @@ export class KeywheelCall extends EventTarget {
   /** The call's own address, once there is one. */
   readonly resource: string | null;
   readonly rotations: KeywheelRotation[];
+  /** What the constructor was given, and what may be changed during the call: the next rotation looks at it. */
+  readonly url: string;
+  token: string;
+  readonly stream: MediaStream;
+  automatic: boolean;
   /** performance.now() of the start and of the first packet that came back. */
   readonly timing: { started?: number; firstPacket?: number };
+  /**
+   * Resolves when the keys are agreed and media can flow. The state is `live` from the first packet that comes back:
+   * at once from an echo or an agent, later for whoever is the first in a room.
+   */
   start(): Promise<this>;
+  /** Rejects with `unsupported` for `restart` in a browser that is not known to restart DTLS. */
   rotate(options?: { reason?: string; method?: KeywheelMethod }): Promise<KeywheelRotation>;
   stop(): Promise<void>;
   stats(): Promise<{ totals: KeywheelTotals; generation: KeywheelGenerationStats | null }>;

@@ -13,6 +13,7 @@
 const RETRY_MS = [1000, 2000, 4000, 8000, 15000, 30000];
 const CONNECT_MS = 15000; // ICE and DTLS on a slow network; beyond it there is no path
 const MEDIA_MS = 8000; // a connected generation that carries nothing for so long has failed
+const QUIET_MS = 1000; // nothing received for so long: nobody speaks to us
 const SETTLE_MS = 500; // until the next generation is heard: its jitter buffer finds its size, and nobody waits
 const OVERLAP_MS = 1500; // old packets still under way, and the jitter buffer behind them
 const SWAP_MS = 40; // both are heard: each browser takes up `muted` at its own next buffer, one of 10 or 20 ms
@@ -79,6 +80,8 @@ async function refusal(response) {
 function sdpValue(sdp, name) {
   return new RegExp(`^a=${name}:(.*?)\\s*$`, 'm').exec(sdp)?.[1];
 }
+
+const orUndefined = (number) => (Number.isFinite(number) ? number : undefined);
 
 const fingerprintOf = (sdp) => sdpValue(sdp, 'fingerprint')?.split(' ').pop().toUpperCase();
 
@@ -270,15 +273,36 @@ class Generation {
     return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join(':').toUpperCase();
   }
 
-  /** Resolves when media of this generation arrives and, for audio, plays. */
-  async carries() {
-    const receivers = this.pc.getReceivers().filter((receiver) => receiver.track);
-    const hasPacket = () => receivers.some((receiver) => receiver.getSynchronizationSources().length > 0 || !receiver.track.muted);
+  hasMedia() {
+    return this.pc.getReceivers().some((receiver) => receiver.getSynchronizationSources().length > 0 || receiver.track?.muted === false);
+  }
+
+  /** Audio that this browser had to make up so far because none was there, in ms; NaN where it does not count. */
+  async concealedMs() {
+    const report = await this.pc.getStats();
+    const audio = [...report.values()].find((entry) => entry.type === 'inbound-rtp' && entry.kind === 'audio');
+    return (1000 * (audio?.concealedSamples ?? NaN)) / (report.get(audio?.codecId)?.clockRate ?? 48000);
+  }
+
+  async packetsReceived() {
+    const report = await this.pc.getStats();
+    return [...report.values()].reduce((sum, entry) => sum + (entry.type === 'inbound-rtp' ? (entry.packetsReceived ?? 0) : 0), 0);
+  }
+
+  /**
+   * Resolves when media of this generation arrives and, for audio, plays. There may be none: whoever is alone in a
+   * room hears nobody. So it is missed only while the generation before goes on receiving.
+   */
+  async carries(before) {
     const until = performance.now() + MEDIA_MS;
-    while (!hasPacket()) {
+    for (let checkAt = performance.now() + QUIET_MS, seen = await before.packetsReceived(); !this.hasMedia(); await sleep(5)) {
       if (this.state === 'closed') throw new KeywheelError('closed', 'The generation was closed.');
       if (performance.now() > until) throw new KeywheelError('no-media', 'Connected, but no media came back.');
-      await sleep(5);
+      if (performance.now() < checkAt) continue;
+      const count = await before.packetsReceived();
+      if (count === seen) return;
+      seen = count;
+      checkAt = performance.now() + QUIET_MS;
     }
     this.timing.firstPacket ??= performance.now();
     if (!this.audio.srcObject) return;
@@ -309,6 +333,7 @@ export class KeywheelCall extends EventTarget {
   #repair = null;
   #settled = { packetsSent: 0, packetsReceived: 0, packetsLost: 0, bytesSent: 0, bytesReceived: 0 };
   #waiting = new Map(); // "switched 3" -> resolve
+  #isHeard = false; // something came back in this call
   #isClear = Promise.resolve(); // when the gateway has room for another generation
 
   constructor({ url, token = '', stream, configuration = {}, createAudio, automatic = true, fetch: ask }) {
@@ -356,7 +381,7 @@ export class KeywheelCall extends EventTarget {
     return response;
   }
 
-  /** Starts the call; resolves when media flows both ways. */
+  /** Starts the call; resolves when its keys are agreed and media can flow. It is live when media comes back. */
   async start() {
     if (this.state !== 'new') throw new KeywheelError('closed', 'A call is started once.');
     this.timing.started = performance.now();
@@ -384,10 +409,19 @@ export class KeywheelCall extends EventTarget {
     this.current = generation;
     this.next = null;
     this.#enter('connected');
-    await generation.carries();
-    this.timing.firstPacket ??= generation.timing.firstPacket;
-    this.#enter('live');
-    this.emit('stream', { generation: generation.number, stream: generation.remote });
+    this.#awaitMedia(this.resource);
+  }
+
+  // The first packet that comes back, whenever that is and whatever the generation.
+  async #awaitMedia(resource) {
+    while (!this.current?.hasMedia()) {
+      await sleep(5);
+      if (this.state === 'ended' || this.resource !== resource) return;
+    }
+    this.timing.firstPacket ??= performance.now();
+    this.#isHeard = true;
+    if (this.state === 'connected') this.#enter('live');
+    this.emit('stream', { generation: this.current.number, stream: this.current.remote });
   }
 
   // Resolves when the gateway says so, or after a time without its word.
@@ -423,6 +457,7 @@ export class KeywheelCall extends EventTarget {
     const began = performance.now();
     const old = generation.number;
     const lost = (await this.#countsOf(generation)).packetsLost;
+    const missed = -(await generation.concealedMs());
     this.emit('rotating', { generation: old + 1, reason, method: 'restart' });
     try {
       await generation.restartKeys(`${this.resource}/restart`);
@@ -436,9 +471,11 @@ export class KeywheelCall extends EventTarget {
         connectMs: performance.now() - began,
         switchMs: performance.now() - began,
         lost: 0,
+        interruptedMs: undefined,
       };
       await sleep(OVERLAP_MS, this.#abort.signal); // what is missing shows when the numbers go on
       record.lost = (await this.#countsOf(generation)).packetsLost - lost;
+      record.interruptedMs = orUndefined(missed + (await generation.concealedMs()));
       this.rotations.push(record);
       this.emit('rotated', record);
       return record;
@@ -461,11 +498,12 @@ export class KeywheelCall extends EventTarget {
       const switched = this.#word('switched', next.number, CONNECT_MS);
       await deadline(next.connected, CONNECT_MS, () => new KeywheelError('no-path', 'The next generation found no path.'));
       next.timing.ready = performance.now();
-      await next.carries();
+      await next.carries(old);
       await sleep(SETTLE_MS, this.#abort.signal);
       if (next.pc.connectionState !== 'connected') throw new KeywheelError('no-path', 'The next generation lost its path.');
       next.audio.volume = old.audio.volume;
       const wasMuted = old.audio.muted;
+      const missed = -(await next.concealedMs());
       next.audio.muted = wasMuted;
       if (!wasMuted) await sleep(SWAP_MS);
       old.audio.muted = true;
@@ -475,7 +513,7 @@ export class KeywheelCall extends EventTarget {
       this.previous = old;
       this.next = null;
       this.#attempts = 0;
-      this.emit('stream', { generation: next.number, stream: next.remote });
+      if (this.#isHeard) this.emit('stream', { generation: next.number, stream: next.remote });
       const record = {
         generation: next.number,
         method: 'parallel',
@@ -484,9 +522,11 @@ export class KeywheelCall extends EventTarget {
         connectMs: next.timing.connected - began,
         switchMs: performance.now() - began,
         lost: 0,
+        interruptedMs: undefined,
       };
       this.#isClear = this.#word('retired', old.number, RETIRE_MS);
       await Promise.all([sleep(OVERLAP_MS, this.#abort.signal), Promise.race([switched, sleep(SWITCH_MS, this.#abort.signal)])]);
+      record.interruptedMs = orUndefined(missed + (await next.concealedMs()));
       record.lost = await this.#retire(old);
       this.rotations.push(record);
       this.emit('rotated', record);
@@ -589,7 +629,7 @@ export class KeywheelCall extends EventTarget {
   pathChanged(generation) {
     if (generation !== this.current || this.state === 'ended') return;
     const state = generation.pc.connectionState;
-    if (state === 'connected') this.#enter('live');
+    if (state === 'connected') this.#enter(this.#isHeard ? 'live' : 'connected');
     else if (state === 'disconnected' || state === 'failed') this.#repair ??= this.#mend(generation).finally(() => (this.#repair = null));
   }
 
@@ -611,7 +651,7 @@ export class KeywheelCall extends EventTarget {
       if (performance.now() > until) return this.#finish(last);
       if (isBroken()) await sleep(RETRY_MS[Math.min(attempt, 3)], this.#abort.signal);
     }
-    if (this.state !== 'ended') this.#enter('live');
+    if (this.state !== 'ended') this.#enter(this.#isHeard ? 'live' : 'connected');
   }
 
   // The gateway does not know the call any more: it was restarted. A new call replaces it, and that is said.
@@ -621,6 +661,7 @@ export class KeywheelCall extends EventTarget {
     this.resource = null;
     for (const generation of [this.next, this.previous, this.current]) if (generation) await this.#retire(generation);
     this.next = this.previous = this.current = null;
+    this.#isHeard = false;
     const until = performance.now() + GIVE_UP_MS;
     for (let attempt = 0; this.state !== 'ended'; attempt++) {
       try {

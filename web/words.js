@@ -74,7 +74,25 @@ export function byteCount(bytes) {
 
 export function milliseconds(ms) {
   if (!Number.isFinite(ms)) return '–';
+  if (ms === 0) return '0 ms';
   return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+}
+
+// One rotation as a person would tell it: who asked, how long it took, what it cost.
+const REASONS = { operator: 'you asked', time: 'by the clock', bytes: 'by the bytes', due: 'it was due', packets: 'by the packets', policy: 'the policy changed' };
+
+export function rotationWords({ generation, method, reason, connectMs, switchMs, lost, interruptedMs }) {
+  const how = method === 'restart' ? ', same connection' : '';
+  return {
+    title: `Generation ${generation}`,
+    why: `${REASONS[reason] ?? reason}${how}`,
+    figures: [
+      ['new keys after', milliseconds(connectMs)],
+      ['heard after', milliseconds(switchMs)],
+      ['lost', `${lost} packet${lost === 1 ? '' : 's'}`],
+      ['interrupted', interruptedMs === undefined ? 'not counted here' : milliseconds(interruptedMs)],
+    ],
+  };
 }
 
 export const whole = (count) => (Number.isFinite(count) ? count.toLocaleString('en').replaceAll(',', '\u202f') : '–');

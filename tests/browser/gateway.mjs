@@ -20,45 +20,62 @@ function configure(folder, tenant) {
   return token;
 }
 
-// {origin, address, token, log(), stop()}
-export async function startGateway({ options = [], tenant } = {}) {
-  const folder = mkdtempSync(join(tmpdir(), 'kw-gateway-'));
-  const port = nextPort++;
-  const configured = tenant && configure(folder, tenant);
-  if (tenant) options = [...options, '--config', 'keywheel.yaml'];
-  const [program, ...fixed] = (process.env.KW_GATEWAY ?? 'keywheeld').split(' ');
-  const child = spawn(program, [...fixed, '--listen', `127.0.0.1:${port}`, ...options], {
-    cwd: folder,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let log = '';
-  child.on('error', (error) => (log += `${error.message}\n`));
-  const hear = (chunk) => (log += chunk);
-  child.stdout.on('data', hear);
-  child.stderr.on('data', hear);
-  const origin = `http://127.0.0.1:${port}`;
-  const until = Date.now() + START_MS;
-  for (;;) {
-    if (child.exitCode !== null || child.pid === undefined) throw new Error(`the gateway ended with ${child.exitCode}:\n${log}`);
-    if (await fetch(`${origin}/`).then((answer) => answer.ok, () => false)) break;
-    if (Date.now() > until) {
-      await endChild(child);
-      throw new Error(`the gateway does not answer at ${origin}:\n${log}`);
-    }
-    await new Promise((done) => setTimeout(done, 50));
+// A gateway that can be killed and started again on the same port: {origin, address, token, log(), kill(), ..}
+class Gateway {
+  #log = '';
+
+  constructor({ options = [], tenant } = {}) {
+    this.folder = mkdtempSync(join(tmpdir(), 'kw-gateway-'));
+    this.port = nextPort++;
+    this.origin = `http://127.0.0.1:${this.port}`;
+    this.token = tenant && configure(this.folder, tenant);
+    this.options = tenant ? [...options, '--config', 'keywheel.yaml'] : options;
   }
-  const token = configured ?? /#(?:token=)?([\w.~-]+)/.exec(log)?.[1] ?? process.env.KW_GATEWAY_TOKEN;
-  return {
-    origin,
-    token,
-    address: `${origin}/#token=${token}`,
-    child,
-    folder,
-    log: () => log,
-    async stop() {
-      await endChild(child);
-      rmSync(folder, { recursive: true, force: true });
-      return child.exitCode;
-    },
-  };
+
+  log() {
+    return this.#log;
+  }
+
+  get address() {
+    return `${this.origin}/#token=${this.token}`;
+  }
+
+  async startAgain() {
+    const [program, ...fixed] = (process.env.KW_GATEWAY ?? 'keywheeld').split(' ');
+    const child = spawn(program, [...fixed, '--listen', `127.0.0.1:${this.port}`, ...this.options], {
+      cwd: this.folder,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.child = child;
+    child.on('error', (error) => (this.#log += `${error.message}\n`));
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (this.#log += chunk));
+    for (const until = Date.now() + START_MS; ; ) {
+      if (child.exitCode !== null || child.pid === undefined) throw new Error(`the gateway ended with ${child.exitCode}:\n${this.#log}`);
+      if (await fetch(`${this.origin}/`).then((answer) => answer.ok, () => false)) break;
+      if (Date.now() > until) {
+        await endChild(child);
+        throw new Error(`the gateway does not answer at ${this.origin}:\n${this.#log}`);
+      }
+      await new Promise((done) => setTimeout(done, 50));
+    }
+    this.token ??= /#(?:token=)?([\w.~-]+)/.exec(this.#log)?.[1] ?? process.env.KW_GATEWAY_TOKEN;
+  }
+
+  // Without a word to anybody.
+  async kill() {
+    const ended = new Promise((done) => this.child.once('exit', done));
+    this.child.kill('SIGKILL');
+    await ended;
+  }
+
+  async stop() {
+    await endChild(this.child);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+export async function startGateway(how) {
+  const gateway = new Gateway(how);
+  await gateway.startAgain();
+  return gateway;
 }

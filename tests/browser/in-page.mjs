@@ -165,9 +165,9 @@ export function installLab() {
 
 /*
  * Makes a call and leaves it in `window.lab` for whatever follows. audio: `code`, `silence` or a frequency.
- * Resolves when it is live: {liveAt}, or {error}.
+ * Resolves when it is live, or (`alone`) when it could be: {liveAt}, or {error}.
  */
-export async function openCall({ token, address = '/v1/calls', audio, colour, automatic = true, only, faults = [] }) {
+export async function openCall({ token, address = '/v1/calls', audio, colour, automatic = true, alone, only, faults = [] }) {
   const { KeywheelCall } = await import('/keywheel.js');
   lab.connections = lab.watchConnections();
   lab.context = new AudioContext({ sampleRate: 48000 });
@@ -188,6 +188,7 @@ export async function openCall({ token, address = '/v1/calls', audio, colour, au
   const began = performance.now();
   try {
     await lab.call.start();
+    if (!alone) await lab.until(() => lab.call.state === 'live', 8000, 'media');
     return { liveAt: lab.wallClock(), firstPacketMs: lab.call.timing.firstPacket - began };
   } catch (error) {
     return { error: `${error.code ?? error.name}: ${error.message} ${error.rule ?? ''} ${JSON.stringify(lab.log)}` };

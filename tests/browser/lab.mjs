@@ -54,19 +54,21 @@ export class Lab {
     if (!this.only || this.only.test(title)) await step(`${this.name}: ${title}`, run);
   }
 
-  // One step with a gateway of its own.
+  // Something with a gateway of its own, which is told when it fails.
+  async runWithGateway(how, run) {
+    const gateway = await startGateway(how);
+    try {
+      await run(gateway);
+    } catch (error) {
+      note(gateway.log());
+      throw error;
+    } finally {
+      await gateway.stop();
+    }
+  }
+
   withGateway(title, how, run) {
-    return this.step(title, async () => {
-      const gateway = await startGateway(how);
-      try {
-        await run(gateway);
-      } catch (error) {
-        note(gateway.log());
-        throw error;
-      } finally {
-        await gateway.stop();
-      }
-    });
+    return this.step(title, () => this.runWithGateway(how, run));
   }
 
   async openPage(address, browser = this.browser) {

@@ -19,6 +19,17 @@ async function openConsole({ browser }, address, { prepare } = {}) {
 const waitForState = (page, state) =>
   page.waitForFunction((wanted) => document.getElementById('status').dataset.state === wanted, { timeout: 20000 }, state);
 
+// As wide as a desk and as wide as a phone: nothing sticks out. KW_PICTURES=FOLDER keeps what it looked like.
+async function looksRight(page, name) {
+  for (const [what, width, height] of [['console', 1080, 930], ['console-phone', 390, 844]]) {
+    await page.setViewport({ width, height });
+    await new Promise((done) => setTimeout(done, 1200));
+    const [inner, wanted] = await page.evaluate(() => [innerWidth, document.documentElement.scrollWidth]);
+    assert.ok(wanted <= inner, `${what}: ${wanted} pixels on ${inner}`);
+    if (process.env.KW_PICTURES) await page.screenshot({ path: `${process.env.KW_PICTURES}/${what}-${name}.png`, fullPage: true });
+  }
+}
+
 export async function consoleSteps(lab) {
   await lab.withGateway('console, by a click', {}, async (gateway) => {
     const { page, complaints } = await openConsole(lab, gateway.address);
@@ -43,10 +54,17 @@ export async function consoleSteps(lab) {
       assert.ok(isLoud, 'the level meter stands still');
       await page.click('#rotate');
       await page.waitForFunction(() => /Generation 2/.test(document.getElementById('rotations').textContent), { timeout: 20000 });
-      if (process.env.KW_PICTURES) {
-        await new Promise((done) => setTimeout(done, 3000));
-        await page.screenshot({ path: `${process.env.KW_PICTURES}/console-${lab.name}.png` });
-      }
+      const wheel = await page.evaluate(() => ({
+        rotations: document.getElementById('rotations').innerText,
+        timeline: [...document.getElementById('timeline').children].map((span) => span.textContent),
+      }));
+      note(JSON.stringify(wheel));
+      assert.match(wheel.rotations, /Generation 2: you asked/);
+      assert.match(wheel.rotations, /lost\s+0 packets/);
+      assert.match(wheel.rotations, /interrupted\s+(\d+(\.\d)? ms|not counted here)/);
+      assert.deepEqual(wheel.timeline, ['1', '2']);
+      await page.waitForFunction(() => document.getElementById('generation').textContent === '2', { timeout: 5000 });
+      await looksRight(page, lab.name);
       await page.click('#call');
       await waitForState(page, 'idle');
       assert.deepEqual(complaints, []);
