@@ -71,11 +71,14 @@ static void *memory(size_t size)
 /* What all sessions of a process share: a provider, a kernel, buffers for handshakes. */
 static void open_library(struct client *client)
 {
+    const struct kw_session_pool_config pool = {
+        .ssrc_max = SSRC_MAX, .sessions = 1, .has_ice = true};
     const struct kw_openssl_config config = {
         .associations = 3, .handshakes = HANDSHAKES, .srtp_keys = 6};
 
     must(kw_openssl_new(&config, &client->crypto) == KW_OK, "libcrypto lacks something");
     client->random = kw_openssl_random();
+    client->shared.pool = kw_session_pool_init(memory(kw_session_pool_size(&pool)), &pool);
     client->shared.kernel = kw_srtp_kernel_select(client->crypto, NULL);
     client->shared.evp_kernel = kw_srtp_kernel_select(client->crypto, "evp");
     client->shared.dtls.crypto = client->crypto;
@@ -209,7 +212,7 @@ static void open_call(struct client *client)
                           utc_now(), &terms) == KW_REFUSAL_NONE,
          "the policy refuses this peer");
     params.terms = &terms;
-    must(kw_session_init(memory(kw_session_size(SSRC_MAX)), &client->shared, &params, now,
+    must(kw_session_init(memory(kw_session_size()), &client->shared, &params, now,
                          &client->session) == KW_OK &&
              kw_session_add_generation(client->session, &generation, now, &number) == KW_OK &&
              kw_session_add_path(client->session, number, &client->path, 1000, now) == KW_OK,

@@ -49,16 +49,48 @@ enum kw_reason {
 };
 KW_API const char *kw_reason_name(enum kw_reason reason);
 
+/*
+ * Where the large state of generations comes from: the association, the keys of both directions,
+ * the ICE agent. A session has one generation nearly all its life and two for some seconds of a
+ * rotation, so many sessions share the second place. `sessions` of them find a place for their
+ * first generation, whatever the others do; at most `rotations` generations live beside another one
+ * at a time. When those places are taken a rotation is postponed, which costs nothing until L:
+ * kw_session_add_generation() says KW_ERR_MEMORY, the session says DUE again, and `postponed`
+ * counts.
+ */
+struct kw_session_pool;
+
+struct kw_session_pool_config {
+    size_t ssrc_max; /* the largest of its sessions */
+    size_t sessions;
+    size_t rotations;
+    bool has_ice; /* false: only generations without ICE */
+};
+
+KW_API size_t kw_session_pool_size(const struct kw_session_pool_config *config);
+/* mem: kw_session_pool_size() bytes, 64-byte aligned, borrowed until the last session ends. */
+KW_API struct kw_session_pool *kw_session_pool_init(void *mem,
+                                                    const struct kw_session_pool_config *config);
+
+struct kw_session_pool_usage {
+    size_t sessions;    /* places in use now */
+    size_t rotations;   /* .. */
+    uint64_t postponed; /* generations that found no place, ever */
+};
+KW_API void kw_session_pool_usage(const struct kw_session_pool *pool,
+                                  struct kw_session_pool_usage *ret);
+
 /* What many sessions share. Borrowed; outlives them all. */
 struct kw_session_shared {
     struct kw_dtls_shared dtls;
+    struct kw_session_pool *pool;
     const struct kw_srtp_kernel *kernel;     /* the fast one */
     const struct kw_srtp_kernel *evp_kernel; /* for terms with provider_aes */
 };
 
 struct kw_session_params {
     const struct kw_terms *terms;
-    size_t ssrc_max;
+    size_t ssrc_max; /* at most the pool's */
     /* How generations after the first will come; KW_METHOD_CAP: they cannot. */
     enum kw_method method;
     size_t mtu; /* 0: default */
@@ -78,7 +110,8 @@ struct kw_generation_params {
     enum kw_method method;
 };
 
-KW_API size_t kw_session_size(size_t ssrc_max);
+/* Bytes of a session itself, 64-byte aligned; its generations are in the pool. */
+KW_API size_t kw_session_size(void);
 KW_API KW_MUST_USE enum kw_status kw_session_init(void *mem, const struct kw_session_shared *shared,
                                                   const struct kw_session_params *params, kw_ns now,
                                                   struct kw_session **ret);
@@ -88,7 +121,8 @@ KW_API void kw_session_deinit(struct kw_session *session);
 /*
  * Prepares the next generation (the first one, when there is none). *generation_ret is its number,
  * counted from 1. KW_ERR_STATE: `next` exists already and has shown traffic of its handshake, or
- * `previous` still lives.
+ * `previous` still lives. KW_ERR_MEMORY: a pool has no room; the session goes on as it is, and a
+ * rotation that is due is announced again.
  */
 KW_API KW_MUST_USE enum kw_status
 kw_session_add_generation(struct kw_session *session, const struct kw_generation_params *params,

@@ -155,9 +155,10 @@ static bool needs_evp(const struct kw_config *config)
 static bool open_crypto(struct daemon *daemon)
 {
     const struct kw_config *config = &daemon->config;
-    size_t srtp_keys = config->calls_max * KW_SESSION_GENERATIONS * 2;
+    size_t generations = kw_gateway_generations(&daemon->gateway);
+    size_t srtp_keys = generations * 2;
     struct kw_openssl_config openssl = {
-        .associations = config->calls_max * KW_SESSION_GENERATIONS,
+        .associations = generations,
         .handshakes = handshakes(daemon),
         .srtp_keys = needs_evp(config) || strcmp(config->kernel, "evp") == 0 ? srtp_keys : 1,
     };

@@ -35,13 +35,53 @@ static size_t listener_count(const struct kw_gateway_config *config)
     return config->calls_max + KW_STREAMS_PER_CALL;
 }
 
+static kw_ns shortest_period(const struct kw_gateway_config *config)
+{
+    kw_ns shortest = KW_NEVER;
+
+    for (size_t i = 0; i < config->tenant_count; i++)
+        shortest = KW_MIN(shortest, config->tenants[i].policy.rotation.period);
+    return shortest;
+}
+
+/*
+ * A rotation has its second generation for the overlap of 10 s at most, so of calls that rotate by
+ * the hour one in 270 has it. A quarter lets a whole fleet that is told to rotate at once through
+ * in four overlaps, well within the 3 minutes between the latest due moment and the hour. With
+ * periods of a few minutes that does not hold, and every call has a second place.
+ */
+static size_t rotation_count(const struct kw_gateway_config *config)
+{
+    size_t share = config->calls_max;
+
+    if (shortest_period(config) >= KW_ROTATION_RARE)
+        share = KW_MAX(config->calls_max / KW_ROTATION_SHARE, KW_ROTATIONS_MIN);
+    return KW_MIN(share, config->calls_max);
+}
+
+static struct kw_session_pool_config pool_config(const struct kw_gateway_config *config)
+{
+    return (struct kw_session_pool_config){
+        .ssrc_max = KW_CALL_SSRC_MAX,
+        .sessions = config->calls_max,
+        .rotations = rotation_count(config),
+        .has_ice = true,
+    };
+}
+
+size_t kw_gateway_generations(const struct kw_gateway_config *config)
+{
+    return config->calls_max + rotation_count(config);
+}
+
 size_t kw_gateway_size(const struct kw_gateway_config *config)
 {
+    const struct kw_session_pool_config pool = pool_config(config);
     size_t n = config->calls_max;
 
     return round_up(sizeof(struct kw_gateway)) + round_up(n * sizeof(struct kw_call)) +
-           n * round_up(kw_session_size(KW_CALL_SSRC_MAX)) + round_up(kw_table_size(n)) +
-           round_up(kw_table_size(ufrag_count(config))) +
+           n * round_up(kw_session_size()) + round_up(kw_session_pool_size(&pool)) +
+           round_up(kw_table_size(n)) + round_up(kw_table_size(ufrag_count(config))) +
            round_up(kw_table_size(check_count(config))) +
            round_up(kw_table_size(path_count(config))) + round_up(kw_heap_size(n)) +
            round_up(KW_HANDSHAKE_QUEUE * sizeof(struct kw_waiting)) +
@@ -73,13 +113,14 @@ static void init_calls(struct kw_gateway *gateway, uint8_t **at)
         call->number = (uint32_t)(i - 1);
         call->next_free = gateway->free_first;
         gateway->free_first = call->number;
-        call->session_mem = cut(at, kw_session_size(KW_CALL_SSRC_MAX));
+        call->session_mem = cut(at, kw_session_size());
     }
 }
 
 enum kw_status kw_gateway_init(void *mem, const struct kw_gateway_config *config, kw_ns now,
                                struct kw_gateway **ret)
 {
+    const struct kw_session_pool_config pool = pool_config(config);
     struct kw_gateway *gateway = mem;
     uint8_t *at = mem;
     uint8_t key[16];
@@ -107,6 +148,7 @@ enum kw_status kw_gateway_init(void *mem, const struct kw_gateway_config *config
             .per_minute = kw_bucket_full(KW_TENANT_MINUTE, now),
             .refusals = {.budget = kw_bucket_full(KW_TENANT_MINUTE, now), .since = KW_NEVER},
         };
+    gateway->shared.pool = kw_session_pool_init(cut(&at, kw_session_pool_size(&pool)), &pool);
     init_calls(gateway, &at);
     kw_table_init(&gateway->ids, cut(&at, kw_table_size(config->calls_max)), config->calls_max,
                   key);

@@ -39,7 +39,7 @@ struct kw_tenant_config {
 };
 
 struct kw_gateway_config {
-    struct kw_session_shared shared;
+    struct kw_session_shared shared; /* the pool of generations is the gateway's own */
     struct kw_fact_sink sink;
     size_t calls_max;
     size_t candidate_count;
@@ -51,6 +51,8 @@ struct kw_gateway_config {
 
 /* Memory for everything, 64-byte aligned: sessions, generations, tables. The caller locks it. */
 size_t kw_gateway_size(const struct kw_gateway_config *config);
+/* Generations that may live at a time, for the provider's pools. */
+size_t kw_gateway_generations(const struct kw_gateway_config *config);
 KW_MUST_USE enum kw_status kw_gateway_init(void *mem, const struct kw_gateway_config *config,
                                            kw_ns now, struct kw_gateway **ret);
 void kw_gateway_deinit(struct kw_gateway *gateway);

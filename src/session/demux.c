@@ -90,7 +90,7 @@ static bool looks_like_hello(const uint8_t *datagram, size_t len)
 static bool awaits_hello(const struct kw_generation *gen)
 {
     return gen->stage == KW_STAGE_PREPARED && gen->role == KW_DTLS_SERVER &&
-           gen->fingerprint_count != 0;
+           gen->engines->fingerprint_count != 0;
 }
 
 /* The newest live generations first. */

@@ -86,24 +86,24 @@ enum kw_status kw_generation_begin(struct kw_session *session, struct kw_generat
     struct kw_dtls_params params = {
         .role = gen->role,
         .terms = &session->terms,
-        .identity = gen->identity,
-        .fingerprints = gen->fingerprints,
-        .fingerprint_count = gen->fingerprint_count,
+        .identity = gen->engines->identity,
+        .fingerprints = gen->engines->fingerprints,
+        .fingerprint_count = gen->engines->fingerprint_count,
         .mtu = session->mtu,
         .path_rtt = ice != NULL ? kw_ice_rtt(ice) : 0,
-        .alpn = {gen->alpn, gen->alpn_len},
+        .alpn = {gen->engines->alpn, gen->engines->alpn_len},
     };
     enum kw_status status;
 
-    KW_ASSERT(gen->dtls == NULL && gen->fingerprint_count != 0);
+    KW_ASSERT(gen->dtls == NULL && gen->engines->fingerprint_count != 0);
     if (gen->shares_path && gen->role == KW_DTLS_CLIENT) {
-        memcpy(params.client_random, gen->client_random, sizeof params.client_random);
+        memcpy(params.client_random, gen->engines->client_random, sizeof params.client_random);
         params.has_client_random = true;
     } else if (gen->shares_path) {
-        memcpy(params.prepared_hello, gen->hello_hash, sizeof params.prepared_hello);
+        memcpy(params.prepared_hello, gen->engines->hello_hash, sizeof params.prepared_hello);
         params.has_prepared_hello = true;
     }
-    status = kw_dtls_init(gen->dtls_mem, &session->shared->dtls, &params, now, &gen->dtls);
+    status = kw_dtls_init(gen->engines->dtls_mem, &session->shared->dtls, &params, now, &gen->dtls);
     kw_wipe(params.client_random, sizeof params.client_random);
     if (status != KW_OK) {
         gen->dtls = NULL;
@@ -139,9 +139,9 @@ static enum kw_status take_keys(struct kw_session *session, struct kw_generation
 
     if (status != KW_OK)
         return status;
-    status = install(session, gen, gen->in_mem, &keys.read, false, &gen->in);
+    status = install(session, gen, gen->engines->in_mem, &keys.read, false, &gen->in);
     if (status == KW_OK)
-        status = install(session, gen, gen->out_mem, &keys.write, true, &gen->out);
+        status = install(session, gen, gen->engines->out_mem, &keys.write, true, &gen->out);
     kw_srtp_keys_wipe(&keys);
     if (status != KW_OK) {
         kw_generation_drop_srtp(session, gen);
@@ -154,8 +154,10 @@ static enum kw_status take_keys(struct kw_session *session, struct kw_generation
 
 static void drop_identity(struct kw_session *session, struct kw_generation *gen)
 {
-    session->shared->dtls.crypto->ops->identity_free(gen->identity);
-    gen->identity = NULL;
+    if (gen->engines == NULL)
+        return;
+    session->shared->dtls.crypto->ops->identity_free(gen->engines->identity);
+    gen->engines->identity = NULL;
 }
 
 static void connected(struct kw_session *session, struct kw_generation *gen, kw_ns now)
@@ -295,13 +297,14 @@ void kw_generation_snapshot(struct kw_session *session, struct kw_generation *ge
 
 void kw_generation_drop_dtls(struct kw_session *session, struct kw_generation *gen)
 {
-    (void)session;
-    if (gen->dtls == NULL)
-        return;
-    gen->facts = *kw_dtls_facts(gen->dtls);
-    kw_dtls_deinit(gen->dtls);
-    gen->dtls = NULL;
-    kw_wipe(gen->dtls_mem, kw_dtls_size());
+    if (gen->dtls != NULL) {
+        gen->facts = *kw_dtls_facts(gen->dtls);
+        kw_dtls_deinit(gen->dtls);
+        gen->dtls = NULL;
+        kw_wipe(gen->engines->dtls_mem, kw_dtls_size());
+    }
+    if (!kw_generation_alive(gen))
+        kw_engines_give(session, gen); /* its last words have left */
 }
 
 void kw_generation_drop_srtp(struct kw_session *session, struct kw_generation *gen)
@@ -312,13 +315,13 @@ void kw_generation_drop_srtp(struct kw_session *session, struct kw_generation *g
         gen->received = *kw_srtp_counters(gen->in);
         kw_srtp_deinit(gen->in);
         gen->in = NULL;
-        kw_wipe(gen->in_mem, size);
+        kw_wipe(gen->engines->in_mem, size);
     }
     if (gen->out != NULL) {
         gen->sent = *kw_srtp_counters(gen->out);
         kw_srtp_deinit(gen->out);
         gen->out = NULL;
-        kw_wipe(gen->out_mem, size);
+        kw_wipe(gen->engines->out_mem, size);
     }
 }
 
@@ -348,15 +351,14 @@ void kw_generation_retire(struct kw_session *session, struct kw_generation *gen,
     else if (gen->dtls != NULL)
         kw_dtls_close(gen->dtls,
                       now); /* wipes its keys; no flight may follow its ICE agent's end */
-    if (gen->ice != NULL) {
-        kw_ice_deinit(gen->ice);
-        gen->ice = NULL;
-        kw_wipe(gen->ice_mem, kw_ice_size());
-    }
+    kw_agent_give(session, gen->ice);
+    gen->ice = NULL;
     drop_identity(session, gen);
-    kw_wipe(gen->client_random, sizeof gen->client_random);
+    kw_wipe(gen->engines->client_random, sizeof gen->engines->client_random);
     gen->stage = KW_STAGE_RETIRED;
     gen->retired = now;
+    if (gen->dtls == NULL)
+        kw_engines_give(session, gen);
     if (how == KW_RETIRE_TOLD)
         kw_session_push(session, &event);
 }

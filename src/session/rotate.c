@@ -91,9 +91,9 @@ static enum kw_status send_ask(struct kw_session *session, struct kw_generation 
         .fingerprint = next->our_fingerprint,
     };
 
-    memcpy(message.hello_hash, next->hello_hash, sizeof message.hello_hash);
-    next->resend_at = now + next->resend_after;
-    next->resend_after = KW_MIN(2 * next->resend_after, KW_ROTATE_RESEND_MAX);
+    memcpy(message.hello_hash, next->engines->hello_hash, sizeof message.hello_hash);
+    next->engines->resend_at = now + next->engines->resend_after;
+    next->engines->resend_after = KW_MIN(2 * next->engines->resend_after, KW_ROTATE_RESEND_MAX);
     return send(session, &message, now);
 }
 
@@ -112,19 +112,20 @@ static enum kw_status send_answer(struct kw_session *session, const struct kw_ge
 enum kw_status kw_rotate_ask(struct kw_session *session, struct kw_generation *next, kw_ns now)
 {
     const struct kw_session_shared *shared = session->shared;
-    enum kw_status status =
-        kw_random_fill(&shared->dtls.random, next->client_random, sizeof next->client_random);
+    enum kw_status status = kw_random_fill(&shared->dtls.random, next->engines->client_random,
+                                           sizeof next->engines->client_random);
 
     if (status != KW_OK)
         return status;
-    status = kw_crypto_hash(shared->dtls.crypto, KW_SHA256,
-                            (struct kw_bytes){next->client_random, sizeof next->client_random},
-                            next->hello_hash);
+    status = kw_crypto_hash(
+        shared->dtls.crypto, KW_SHA256,
+        (struct kw_bytes){next->engines->client_random, sizeof next->engines->client_random},
+        next->engines->hello_hash);
     if (status != KW_OK)
         return status;
     next->role = KW_DTLS_CLIENT;
     next->asks = true;
-    next->resend_after = KW_ROTATE_RESEND;
+    next->engines->resend_after = KW_ROTATE_RESEND;
     return send_ask(session, next, now);
 }
 
@@ -137,10 +138,10 @@ static enum kw_status serve(struct kw_session *session, struct kw_generation *ne
     next->role = KW_DTLS_SERVER;
     next->asks = false;
     next->heard = false;
-    kw_wipe(next->client_random, sizeof next->client_random);
-    memcpy(next->hello_hash, offer->hello_hash, sizeof next->hello_hash);
-    next->fingerprints[0] = offer->fingerprint;
-    next->fingerprint_count = 1;
+    kw_wipe(next->engines->client_random, sizeof next->engines->client_random);
+    memcpy(next->engines->hello_hash, offer->hello_hash, sizeof next->engines->hello_hash);
+    next->engines->fingerprints[0] = offer->fingerprint;
+    next->engines->fingerprint_count = 1;
     next->give_up = now + kw_wheel_negotiation_max(session);
     return send_answer(session, next, offer->generation, now);
 }
@@ -192,12 +193,12 @@ static enum kw_verdict receive_ask(struct kw_session *session, const struct mess
         return KW_DROP_UNEXPECTED;
     if (next->asks) {
         /* Glare. The larger hash asks; equal hashes are our own echo. */
-        if (memcmp(next->hello_hash, offer.hello_hash, HELLO_HASH_LEN) >= 0)
+        if (memcmp(next->engines->hello_hash, offer.hello_hash, HELLO_HASH_LEN) >= 0)
             return KW_DROP_UNEXPECTED;
         kw_status_ignore(serve(session, next, &offer, now)); /* it asks again */
         return KW_ACCEPT;
     }
-    if (memcmp(next->hello_hash, offer.hello_hash, HELLO_HASH_LEN) == 0) {
+    if (memcmp(next->engines->hello_hash, offer.hello_hash, HELLO_HASH_LEN) == 0) {
         kw_status_ignore(send_answer(session, next, offer.generation, now)); /* it asks again */
         return KW_ACCEPT;
     }
@@ -215,11 +216,12 @@ static enum kw_verdict receive_accept(struct kw_session *session, const struct m
     if (next == NULL || !next->asks || next->stage != KW_STAGE_PREPARED ||
         next->number != message->generation)
         return KW_DROP_UNEXPECTED;
-    next->fingerprints[0] = message->fingerprint;
-    next->fingerprint_count = 1;
-    next->resend_at = KW_NEVER;
+    next->engines->fingerprints[0] = message->fingerprint;
+    next->engines->fingerprint_count = 1;
+    next->engines->resend_at = KW_NEVER;
     if (kw_generation_begin(session, next, now) != KW_OK)
-        next->resend_at = now + next->resend_after; /* pool empty: ask again later */
+        next->engines->resend_at =
+            now + next->engines->resend_after; /* pool empty: ask again later */
     return KW_ACCEPT;
 }
 
@@ -242,7 +244,8 @@ void kw_rotate_tick(struct kw_session *session, kw_ns now)
 {
     struct kw_generation *next = kw_session_next_of(session);
 
-    if (next == NULL || !next->asks || next->stage != KW_STAGE_PREPARED || now < next->resend_at)
+    if (next == NULL || !next->asks || next->stage != KW_STAGE_PREPARED ||
+        now < next->engines->resend_at)
         return;
     kw_status_ignore(send_ask(session, next, now)); /* give_up ends it */
 }

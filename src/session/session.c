@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A session in the caller's memory: the struct, then for each slot four blocks (association, ICE
- * agent, receive keys, send keys), each on its own cache line. Events wait in a small ring.
+ * A session in the caller's memory: the struct alone. The large state of its generations comes from
+ * the shared pool and goes back when they retire. Events wait in a small ring.
  */
 #include "session/session.h"
 
@@ -14,15 +14,9 @@ static size_t round_up(size_t size)
     return (size + BLOCK_ALIGN - 1) / BLOCK_ALIGN * BLOCK_ALIGN;
 }
 
-static size_t slot_size(size_t ssrc_max)
+size_t kw_session_size(void)
 {
-    return round_up(kw_dtls_size()) + round_up(kw_ice_size()) +
-           2 * round_up(kw_srtp_size(ssrc_max));
-}
-
-size_t kw_session_size(size_t ssrc_max)
-{
-    return round_up(sizeof(struct kw_session)) + KW_SESSION_GENERATIONS * slot_size(ssrc_max);
+    return round_up(sizeof(struct kw_session));
 }
 
 enum kw_status kw_session_init(void *mem, const struct kw_session_shared *shared,
@@ -30,10 +24,9 @@ enum kw_status kw_session_init(void *mem, const struct kw_session_shared *shared
                                struct kw_session **ret)
 {
     struct kw_session *session = mem;
-    uint8_t *block = (uint8_t *)mem + round_up(sizeof *session);
 
     KW_ASSERT((uintptr_t)mem % BLOCK_ALIGN == 0);
-    if (params->ssrc_max == 0 || params->ssrc_max > KW_SRTP_SSRC_MAX)
+    if (params->ssrc_max == 0 || !kw_session_pool_fits(shared->pool, params->ssrc_max))
         return KW_ERR_INPUT;
     if (params->mtu != 0 && params->mtu < KW_DTLS_MTU_MIN)
         return KW_ERR_INPUT;
@@ -48,29 +41,16 @@ enum kw_status kw_session_init(void *mem, const struct kw_session_shared *shared
     session->due_at = KW_NEVER;
     session->announce_at = KW_NEVER;
     session->backoff = KW_BACKOFF_FIRST;
-    for (size_t i = 0; i < KW_SESSION_GENERATIONS; i++) {
-        struct kw_generation *gen = &session->generations[i];
-
-        gen->dtls_mem = block;
-        block += round_up(kw_dtls_size());
-        gen->ice_mem = block;
-        block += round_up(kw_ice_size());
-        gen->in_mem = block;
-        block += round_up(kw_srtp_size(session->ssrc_max));
-        gen->out_mem = block;
-        block += round_up(kw_srtp_size(session->ssrc_max));
-    }
     *ret = session;
     return KW_OK;
 }
 
 void kw_session_deinit(struct kw_session *session)
 {
-    size_t size = kw_session_size(session->ssrc_max);
-
     for (size_t i = 0; i < KW_SESSION_GENERATIONS; i++)
         kw_generation_retire(session, &session->generations[i], KW_RETIRE_SILENT, session->now);
-    kw_wipe(session, size);
+    KW_ASSERT(session->block_count == 0);
+    kw_wipe(session, sizeof *session);
 }
 
 void kw_session_stamp(struct kw_session *session, kw_ns now)
@@ -158,20 +138,6 @@ static struct kw_generation *free_slot(struct kw_session *session)
     return best;
 }
 
-/* Forgets what the slot held; the memory of its engines stays. */
-static void clear_slot(struct kw_session *session, struct kw_generation *gen)
-{
-    struct kw_generation fresh = {
-        .dtls_mem = gen->dtls_mem,
-        .ice_mem = gen->ice_mem,
-        .in_mem = gen->in_mem,
-        .out_mem = gen->out_mem,
-    };
-
-    kw_generation_drop_dtls(session, gen); /* its last alert has been fetched, or is too late */
-    *gen = fresh;
-}
-
 static bool params_fit(const struct kw_session *session, const struct kw_generation_params *params)
 {
     if (params->identity == NULL || params->alpn.len > KW_DTLS_ALPN_MAX ||
@@ -182,38 +148,55 @@ static bool params_fit(const struct kw_session *session, const struct kw_generat
     return params->fingerprint_count != 0;
 }
 
+static enum kw_status begin_agent(struct kw_session *session, struct kw_generation *gen,
+                                  const struct kw_generation_params *params, kw_ns now)
+{
+    const struct kw_ice_params ice = {
+        .crypto = session->shared->dtls.crypto,
+        .random = &session->shared->dtls.random,
+        .local = params->local,
+        .remote = params->remote,
+        .controlling = params->controlling,
+    };
+    void *mem = kw_agent_take(session);
+    enum kw_status status;
+
+    if (mem == NULL)
+        return KW_ERR_INPUT; /* the pool was made for sessions without */
+    status = kw_ice_init(mem, &ice, now, &gen->ice);
+    if (status != KW_OK) {
+        gen->ice = NULL;
+        kw_agent_give(session, mem);
+    }
+    return status;
+}
+
+/* On failure the caller empties the slot. */
 static enum kw_status fill_slot(struct kw_session *session, struct kw_generation *gen,
                                 const struct kw_generation_params *params, kw_ns now)
 {
     struct kw_crypto *crypto = session->shared->dtls.crypto;
     struct kw_bytes certificate = crypto->ops->identity_certificate(params->identity);
-    enum kw_status status =
-        kw_crypto_fingerprint(crypto, KW_SHA256, certificate, &gen->our_fingerprint);
+    struct kw_engines *engines;
+    enum kw_status status = kw_engines_take(session, gen);
 
     if (status != KW_OK)
         return status;
-    if (params->has_ice) {
-        const struct kw_ice_params ice = {
-            .crypto = crypto,
-            .random = &session->shared->dtls.random,
-            .local = params->local,
-            .remote = params->remote,
-            .controlling = params->controlling,
-        };
-
-        status = kw_ice_init(gen->ice_mem, &ice, now, &gen->ice);
-        if (status != KW_OK)
-            return status;
-    }
-    gen->identity = crypto->ops->identity_hold(params->identity);
+    status = kw_crypto_fingerprint(crypto, KW_SHA256, certificate, &gen->our_fingerprint);
+    if (status == KW_OK && params->has_ice)
+        status = begin_agent(session, gen, params, now);
+    if (status != KW_OK)
+        return status;
+    engines = gen->engines;
+    engines->identity = crypto->ops->identity_hold(params->identity);
+    for (size_t i = 0; i < params->fingerprint_count; i++)
+        engines->fingerprints[i] = params->fingerprints[i];
+    engines->fingerprint_count = params->fingerprint_count;
+    if (params->alpn.len != 0)
+        memcpy(engines->alpn, params->alpn.data, params->alpn.len);
+    engines->alpn_len = (uint8_t)params->alpn.len;
     gen->role = params->role;
     gen->method = params->method;
-    for (size_t i = 0; i < params->fingerprint_count; i++)
-        gen->fingerprints[i] = params->fingerprints[i];
-    gen->fingerprint_count = params->fingerprint_count;
-    if (params->alpn.len != 0)
-        memcpy(gen->alpn, params->alpn.data, params->alpn.len);
-    gen->alpn_len = (uint8_t)params->alpn.len;
     gen->prepared = now;
     gen->give_up = now + kw_wheel_negotiation_max(session);
     return KW_OK;
@@ -245,10 +228,13 @@ enum kw_status kw_session_add_generation(struct kw_session *session,
         kw_generation_retire(session, next, KW_RETIRE_SILENT, now);
     gen = free_slot(session);
     KW_ASSERT(gen != NULL);
-    clear_slot(session, gen);
+    kw_generation_drop_dtls(session, gen); /* its last alert has been fetched, or is too late */
+    *gen = (struct kw_generation){.stage = KW_STAGE_EMPTY};
     status = fill_slot(session, gen, params, now);
-    if (status != KW_OK)
+    if (status != KW_OK) {
+        kw_engines_give(session, gen);
         return status;
+    }
 
     gen->number = ++session->generation_count;
     gen->reason = session->due_reason;

@@ -6,15 +6,16 @@
  * What the files of this folder share.
  *
  * A session is an array of three slots. A slot holds one generation; its stage says which place of
- * the wheel it has. At most one slot is `current`, at most one is on its way (prepared,
- * negotiating, ready: the "next"), at most one is `previous`. A retired slot keeps its figures, and
- * nothing secret, until it is used again.
+ * the wheel it has. While it lives its large state is a block of the shared pool. At most one slot
+ * is `current`, at most one is on its way (prepared, negotiating, ready: the "next"), at most one
+ * is `previous`. A retired slot keeps its figures, and nothing secret, until it is used again.
  *
  *      prepared -> negotiating -> ready -> current -> previous -> retired
  *           \___________\_________\__> retired (failed; the alert still leaves)
  */
 
 #include "base/assert.h"
+#include "base/pool.h"
 
 #include <keywheel/session.h>
 
@@ -53,6 +54,32 @@ enum {
 #define KW_LIMIT_PACKET 2048U
 #define KW_LIMIT_SHARE 64U
 
+struct kw_session_pool {
+    struct kw_pool blocks;
+    struct kw_pool agents;
+    struct kw_session_pool_config config;
+    struct kw_session_pool_usage usage;
+};
+
+/* What a generation needs while it lives: the beginning of its block (pool.c). */
+struct kw_engines {
+    uint8_t *dtls_mem;
+    uint8_t *in_mem;
+    uint8_t *out_mem;
+
+    struct kw_identity *identity; /* our hold, until it has signed */
+    struct kw_fingerprint fingerprints[KW_DTLS_FINGERPRINTS_MAX];
+    size_t fingerprint_count;
+    uint8_t alpn[KW_DTLS_ALPN_MAX];
+    uint8_t alpn_len;
+
+    /* overlap only */
+    uint8_t client_random[32];
+    uint8_t hello_hash[32]; /* SHA-256 of the coming ClientHello.random, ours or the peer's */
+    kw_ns resend_at;
+    kw_ns resend_after;
+};
+
 struct kw_generation {
     enum kw_stage stage;
     uint32_t number;
@@ -63,28 +90,15 @@ struct kw_generation {
     bool connected;   /* its association has finished */
     bool heard;       /* its peer has shown itself, by what no stranger can say */
 
-    struct kw_identity *identity; /* our hold, until it has signed */
+    bool asks; /* overlap: we sent ROTATE, so we are the client */
+
     struct kw_fingerprint our_fingerprint;
-    struct kw_fingerprint fingerprints[KW_DTLS_FINGERPRINTS_MAX];
-    size_t fingerprint_count;
-    uint8_t alpn[KW_DTLS_ALPN_MAX];
-    uint8_t alpn_len;
 
-    /* overlap only */
-    bool asks; /* we sent ROTATE: we are the client */
-    uint8_t client_random[32];
-    uint8_t hello_hash[32]; /* SHA-256 of the coming ClientHello.random, ours or the peer's */
-    kw_ns resend_at;
-    kw_ns resend_after;
-
-    struct kw_dtls *dtls; /* NULL: not begun, or wiped */
-    struct kw_ice *ice;   /* NULL: no ICE, or moved to the neighbour */
+    struct kw_engines *engines; /* NULL: empty, or retired */
+    struct kw_dtls *dtls;       /* NULL: not begun, or wiped */
+    struct kw_ice *ice;         /* NULL: no ICE, or moved to the neighbour */
     struct kw_srtp *in;
     struct kw_srtp *out;
-    uint8_t *dtls_mem;
-    uint8_t *ice_mem;
-    uint8_t *in_mem;
-    uint8_t *out_mem;
 
     bool has_path; /* of media: selected by ICE, or given */
     struct kw_path path;
@@ -125,7 +139,8 @@ struct kw_session {
     enum kw_method method;
     size_t mtu;
     size_t ssrc_max;
-    kw_ns now; /* of the last call: time never runs backwards */
+    size_t block_count; /* of the pool */
+    kw_ns now;          /* of the last call: time never runs backwards */
 
     struct kw_generation generations[KW_SESSION_GENERATIONS];
     uint32_t generation_count; /* numbers given out */
@@ -186,6 +201,16 @@ struct kw_generation *kw_session_find(struct kw_session *session, uint32_t numbe
 /* The session ends: media keys are wiped now, close_notify and alerts still leave by transmit. */
 void kw_session_end(struct kw_session *session, enum kw_session_end why, enum kw_dtls_end end,
                     enum kw_alert alert, kw_ns now);
+
+/* pool.c: KW_ERR_MEMORY: no place left of the kind that this session needs now. */
+enum kw_status kw_engines_take(struct kw_session *session, struct kw_generation *gen);
+/* Wipes the block and gives it back, when there is one; its engines have ended. */
+void kw_engines_give(struct kw_session *session, struct kw_generation *gen);
+/* Memory of an ICE agent; NULL when the pool was made without. */
+void *kw_agent_take(struct kw_session *session);
+/* Ends the agent, too; NULL is allowed. */
+void kw_agent_give(struct kw_session *session, struct kw_ice *ice);
+bool kw_session_pool_fits(const struct kw_session_pool *pool, size_t ssrc_max);
 
 /* generation.c: the life of one slot */
 bool kw_generation_alive(const struct kw_generation *gen);

@@ -27,7 +27,7 @@ static size_t transmit_dtls(struct kw_session *session, struct kw_generation *ge
 
         if (len == 0) {
             if (gen->stage == KW_STAGE_RETIRED)
-                kw_generation_drop_dtls(session, gen); /* its last words have left */
+                kw_generation_drop_dtls(session, gen);
             return 0;
         }
         if (!dtls_path(session, gen, path_ret) ||

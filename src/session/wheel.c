@@ -97,19 +97,15 @@ static void supersede(struct kw_session *session, struct kw_generation *old,
     if (gen->method != KW_METHOD_PARALLEL && old->out != NULL) {
         kw_srtp_deinit(old->out);
         old->out = NULL;
-        kw_wipe(old->out_mem, kw_srtp_size(session->ssrc_max));
+        kw_wipe(old->engines->out_mem, kw_srtp_size(session->ssrc_max));
     }
     if (gen->shares_path) {
         /* The 5-tuple and its agent belong to whoever sends. */
-        uint8_t *mem = gen->ice_mem;
-
         gen->ice = old->ice;
-        gen->ice_mem = old->ice_mem;
         gen->has_path = old->has_path;
         gen->path = old->path;
         gen->shares_path = false;
         old->ice = NULL;
-        old->ice_mem = mem;
         old->shares_path = true;
     }
     old->stage = KW_STAGE_PREVIOUS;
@@ -375,7 +371,7 @@ kw_ns kw_wheel_deadline(const struct kw_session *session)
             is_busy = true;
             deadline = KW_MIN(deadline, gen->give_up);
             if (gen->asks && gen->stage == KW_STAGE_PREPARED)
-                deadline = KW_MIN(deadline, gen->resend_at);
+                deadline = KW_MIN(deadline, gen->engines->resend_at);
             break;
         case KW_STAGE_READY:
             is_busy = true;

@@ -268,7 +268,7 @@ void world_answer(struct world *world, struct peer *peer)
     };
     assert_int_equal(kw_policy_decide(&policy, &known, world_utc(world), &terms), KW_REFUSAL_NONE);
     if (peer->session == NULL) {
-        peer->mem = world_aligned(kw_session_size(4));
+        peer->mem = world_aligned(kw_session_size());
         assert_int_equal(
             kw_session_init(peer->mem, &world->shared, &session, world->now, &peer->session),
             KW_OK);

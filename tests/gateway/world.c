@@ -110,6 +110,12 @@ static void init_crypto(struct world *world)
 {
     size_t handshakes = world->config.handshakes != 0 ? world->config.handshakes
                                                       : 2 * world->config.clients_max + 8;
+    const struct kw_session_pool_config pool = {
+        .ssrc_max = 4,
+        .sessions = world->config.clients_max,
+        .rotations = 2 * world->config.clients_max,
+        .has_ice = true,
+    };
 
     if (world->config.real_crypto) {
         const struct kw_openssl_config config = {
@@ -124,6 +130,7 @@ static void init_crypto(struct world *world)
     }
     world->toy_state = world->config.seed ^ 0x5eed;
     world->buffers_mem = world_aligned(kw_dtls_buffers_size(handshakes));
+    world->pool_mem = world_aligned(kw_session_pool_size(&pool));
     world->shared = (struct kw_session_shared){
         .dtls =
             {
@@ -131,6 +138,7 @@ static void init_crypto(struct world *world)
                 .random = toy_random(&world->toy_state),
                 .buffers = kw_dtls_buffers_init(world->buffers_mem, handshakes),
             },
+        .pool = kw_session_pool_init(world->pool_mem, &pool),
         .kernel = kw_srtp_kernel_select(world->crypto, NULL),
     };
     world->shared.evp_kernel = world->shared.kernel;
@@ -231,6 +239,7 @@ void world_free(struct world *world)
     net_deinit(&world->net);
     free(world->gateway_mem);
     free(world->buffers_mem);
+    free(world->pool_mem);
     free(world->facts);
     free(world->heap_mem);
     free(world->peers);

@@ -93,6 +93,7 @@ struct world {
     struct kw_crypto *faulty; /* the gateway's, with fault_at */
     struct faulty_random faulty_random;
     void *buffers_mem;
+    void *pool_mem; /* of the clients' generations */
     struct kw_tenant_config tenants[3];
     void *gateway_mem;
     struct kw_gateway *gateway;

@@ -46,7 +46,7 @@ static void init_end(struct pair *pair, unsigned number, const struct kw_fingerp
     end->pair = pair;
     end->number = number;
     end->path = net_path((uint8_t)(number + 1), (uint8_t)(2 - number));
-    end->mem = aligned(kw_session_size(2));
+    end->mem = aligned(kw_session_size());
     assert_int_equal(kw_session_init(end->mem, &pair->shared, &params, pair->now, &end->session),
                      KW_OK);
     assert_int_equal(kw_session_add_generation(end->session, &generation, pair->now, &given),
@@ -59,6 +59,11 @@ void pair_init(struct pair *pair, const struct pair_config *config)
     struct kw_fingerprint prints[2];
     struct kw_peer peer = {.fingerprints = prints, .fingerprint_count = 1};
     size_t handshakes = config->handshakes != 0 ? config->handshakes : 8;
+    const struct kw_session_pool_config pool = {
+        .ssrc_max = 2,
+        .sessions = 2,
+        .rotations = config->rotations != 0 ? config->rotations : 4,
+    };
 
     memset(pair, 0, sizeof *pair);
     pair->config = *config;
@@ -68,6 +73,7 @@ void pair_init(struct pair *pair, const struct pair_config *config)
     pair->crypto = toy_crypto_new(config->seed);
     pair->random_state = config->seed ^ 0x1234;
     pair->buffers_mem = aligned(kw_dtls_buffers_size(handshakes));
+    pair->pool_mem = aligned(kw_session_pool_size(&pool));
     pair->shared = (struct kw_session_shared){
         .dtls =
             {
@@ -75,6 +81,7 @@ void pair_init(struct pair *pair, const struct pair_config *config)
                 .random = toy_random(&pair->random_state),
                 .buffers = kw_dtls_buffers_init(pair->buffers_mem, handshakes),
             },
+        .pool = kw_session_pool_init(pair->pool_mem, &pool),
         .kernel = kw_srtp_kernel_select(pair->crypto, NULL),
     };
     pair->shared.evp_kernel = pair->shared.kernel;
@@ -106,6 +113,7 @@ void pair_deinit(struct pair *pair)
     toy_crypto_free(pair->crypto);
     net_deinit(&pair->net);
     free(pair->buffers_mem);
+    free(pair->pool_mem);
 }
 
 enum kw_status pair_prepare(struct pair *pair, struct pair_end *end)
@@ -289,4 +297,34 @@ void pair_settle(struct pair *pair)
     pair->ends[0].is_mute = true;
     pair->ends[1].is_mute = true;
     pair_run(pair, pair->now + KW_S(2));
+}
+
+static bool is_in_use(const struct pair *pair, const uint8_t *block)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        for (size_t j = 0; j < KW_SESSION_GENERATIONS; j++) {
+            if ((const uint8_t *)pair->ends[i].session->generations[j].engines == block)
+                return true;
+        }
+    }
+    return false;
+}
+
+size_t pair_dirty_blocks(const struct pair *pair)
+{
+    const struct kw_pool *blocks = &pair->shared.pool->blocks;
+    size_t count = 0;
+
+    for (size_t i = 0; i < blocks->block_count; i++) {
+        const uint8_t *block = blocks->memory + i * blocks->block_size;
+        bool is_dirty = false;
+
+        if (is_in_use(pair, block))
+            continue;
+        /* A free block begins with the pointer to the next one. */
+        for (size_t at = sizeof(void *); at < blocks->block_size; at++)
+            is_dirty |= block[at] != 0;
+        count += is_dirty;
+    }
+    return count;
 }

@@ -24,6 +24,7 @@ struct pair_config {
     enum kw_method method; /* OVERLAP, or PARALLEL with plain paths */
     uint16_t first_seq;
     size_t handshakes; /* 0: enough */
+    size_t rotations;  /* second generations of both ends together; 0: enough */
     bool one_sided;    /* only A prepares what is due */
 };
 
@@ -63,6 +64,7 @@ struct pair {
     struct kw_policy policy;
     struct kw_terms terms;
     void *buffers_mem;
+    void *pool_mem;
     struct pair_end ends[2];
     void *ctx;
 };
@@ -74,6 +76,8 @@ void pair_run(struct pair *pair, kw_ns until);
 /* Prepares the next generation of this end, as DUE asks. */
 enum kw_status pair_prepare(struct pair *pair, struct pair_end *end);
 bool pair_connect(struct pair *pair, kw_ns limit);
+/* Blocks of the pool that belong to no generation and still hold something. */
+size_t pair_dirty_blocks(const struct pair *pair);
 /* Everything that was sent and not lost by the network has arrived. */
 void pair_settle(struct pair *pair);
 

@@ -28,35 +28,12 @@ static unsigned long env(const char *name, unsigned long fallback)
     return text != NULL ? strtoul(text, NULL, 10) : fallback;
 }
 
-static bool all_zero(const uint8_t *mem, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (mem[i] != 0)
-            return false;
-    }
-    return true;
-}
-
-/* After retirement nothing secret is left in any slot that is not in use. */
-static void check_slots(struct kw_session *session)
-{
-    for (size_t i = 0; i < KW_SESSION_GENERATIONS; i++) {
-        const struct kw_generation *gen = &session->generations[i];
-
-        if (gen->stage != KW_STAGE_RETIRED)
-            continue;
-        if (!all_zero(gen->in_mem, kw_srtp_size(2)) || !all_zero(gen->out_mem, kw_srtp_size(2)) ||
-            !all_zero(gen->dtls_mem, kw_dtls_size()))
-            day.secrets_left++;
-    }
-}
-
 static void on_event(struct pair_end *end, const struct kw_session_event *event)
 {
     size_t bin = (size_t)((end->pair->now - KW_S(1000)) / KW_S(10));
 
     if (event->type == KW_SESSION_EVENT_RETIRED)
-        check_slots(end->session);
+        day.secrets_left += pair_dirty_blocks(end->pair);
     if (event->type == KW_SESSION_EVENT_FAILED)
         day.failures++;
     if (event->type == KW_SESSION_EVENT_SWITCHED && event->generation > 1 &&

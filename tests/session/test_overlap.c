@@ -162,18 +162,21 @@ static void old_secrets_are_wiped(void **state)
     struct pair *pair = begin(&plain);
     struct kw_session *session = pair->ends[0].session;
     struct kw_generation *old = kw_session_find(session, 1);
+    const struct kw_engines engines = *old->engines; /* where its keys are */
 
     (void)state;
     kw_session_rotate(session, KW_REASON_OPERATOR, pair->now);
     while (pair->ends[0].events[KW_SESSION_EVENT_SWITCHED] < 2)
         pair_run(pair, pair->now + KW_MS(1));
     assert_int_equal(old->stage, KW_STAGE_PREVIOUS);
-    assert_true(all_zero(old->dtls_mem, kw_dtls_size()));
-    assert_true(all_zero(old->out_mem, kw_srtp_size(2)));
-    assert_false(all_zero(old->in_mem, kw_srtp_size(2)));
+    assert_true(all_zero(engines.dtls_mem, kw_dtls_size()));
+    assert_true(all_zero(engines.out_mem, kw_srtp_size(2)));
+    assert_false(all_zero(engines.in_mem, kw_srtp_size(2)));
     pair_run(pair, pair->now + KW_S(10) + KW_MS(1));
     assert_int_equal(old->stage, KW_STAGE_RETIRED);
-    assert_true(all_zero(old->in_mem, kw_srtp_size(2)));
+    assert_null(old->engines);
+    assert_true(all_zero(engines.in_mem, kw_srtp_size(2)));
+    assert_int_equal(pair_dirty_blocks(pair), 0);
     assert_int_equal(pair->ends[0].events[KW_SESSION_EVENT_RETIRED], 1);
     end(pair);
 }

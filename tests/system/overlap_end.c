@@ -390,6 +390,8 @@ static struct kw_session *open_session(struct end *end, const struct overlap_ide
         .alpn = alpn,
     };
     const struct kw_peer known = {.fingerprints = peer, .fingerprint_count = 1};
+    const struct kw_session_pool_config pool = {
+        .ssrc_max = SSRC_MAX, .sessions = 1, .rotations = KW_SESSION_GENERATIONS - 1};
     struct kw_session *session;
     struct kw_policy policy;
     struct kw_terms terms;
@@ -401,6 +403,7 @@ static struct kw_session *open_session(struct end *end, const struct overlap_ide
         .random = kw_openssl_random(),
         .buffers = kw_dtls_buffers_init(memory(kw_dtls_buffers_size(HANDSHAKES)), HANDSHAKES),
     };
+    shared.pool = kw_session_pool_init(memory(kw_session_pool_size(&pool)), &pool);
     shared.kernel = kw_srtp_kernel_select(own->crypto, NULL);
     shared.evp_kernel = kw_srtp_kernel_select(own->crypto, "evp");
     must(kw_policy_preset("modern", &policy), "no such preset");
@@ -408,8 +411,7 @@ static struct kw_session *open_session(struct end *end, const struct overlap_ide
     must(kw_policy_decide(&policy, &known, (kw_utc_ms)time(NULL) * 1000, &terms) == KW_REFUSAL_NONE,
          "the policy refuses this peer");
     params.terms = &terms;
-    must(kw_session_init(memory(kw_session_size(SSRC_MAX)), &shared, &params, now, &session) ==
-                 KW_OK &&
+    must(kw_session_init(memory(kw_session_size()), &shared, &params, now, &session) == KW_OK &&
              kw_session_add_generation(session, &generation, now, &number) == KW_OK &&
              kw_session_add_path(session, number, &end->path, 0, now) == KW_OK,
          "no session");
