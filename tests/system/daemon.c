@@ -139,6 +139,15 @@ static FILE *create(const struct daemon *daemon, const char *name)
     return fd >= 0 ? fdopen(fd, "w") : NULL;
 }
 
+static bool names_calls(const char *const *tenant)
+{
+    while (tenant != NULL && *tenant != NULL) {
+        if (strncmp(*tenant++, "calls:", 6) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool daemon_start_tenant(struct daemon *daemon, const char *const *tenant, const char *folder)
 {
     static const char *const argv[] = {KW_KEYWHEELD, "--config", "keywheeld.yml", NULL};
@@ -159,8 +168,10 @@ bool daemon_start_tenant(struct daemon *daemon, const char *const *tenant, const
     file = create(daemon, "keywheeld.yml");
     if (file == NULL)
         return false;
-    fprintf(file, "listen: [127.0.0.1:0]\nadmin: 127.0.0.1:0\ndata: data\ncalls: 16\ndrain: 1s\n"
+    fprintf(file, "listen: [127.0.0.1:0]\nadmin: 127.0.0.1:0\ndata: data\ndrain: 1s\n"
                   "tenants:\n  - name: clinic\n    token-file: token\n");
+    if (!names_calls(tenant))
+        fprintf(file, "    calls: 16\n"); /* memory is taken for all of them */
     for (; tenant != NULL && *tenant != NULL; tenant++)
         fprintf(file, "    %s\n", *tenant);
     fclose(file);
