@@ -57,7 +57,7 @@ static struct {
     struct kw_crypto *crypto;
     struct kw_random random;
     struct kw_session_shared shared;
-    void *buffers;
+    void *buffers, *generations; /* for handshakes; of sessions */
     struct kw_policy policy;
     int fd;
     uint16_t port;
@@ -132,6 +132,8 @@ void storm_open(const struct daemon *gateway, size_t calls, unsigned per_second)
 {
     const struct kw_openssl_config config = {
         .associations = 2 * calls, .handshakes = calls, .srtp_keys = 1};
+    const struct kw_session_pool_config pool = {
+        .ssrc_max = SSRC_MAX, .sessions = 2 * calls, .has_ice = true};
 
     assert_true(calls != 0 && calls <= STORM_CALLS_MAX);
     memset(&load, 0, sizeof load);
@@ -146,6 +148,8 @@ void storm_open(const struct daemon *gateway, size_t calls, unsigned per_second)
         .random = load.random,
         .buffers = kw_dtls_buffers_init(load.buffers, calls),
     };
+    load.generations = aligned(kw_session_pool_size(&pool));
+    load.shared.pool = kw_session_pool_init(load.generations, &pool);
     load.shared.kernel = kw_srtp_kernel_select(load.crypto, NULL);
     load.shared.evp_kernel = load.shared.kernel;
     assert_non_null(load.shared.kernel);
@@ -169,6 +173,7 @@ void storm_close(void)
     close(load.fd);
     kw_openssl_free(load.crypto);
     free(load.buffers);
+    free(load.generations);
     free(load.connections);
 }
 
@@ -186,7 +191,7 @@ static void prepare(struct connection *connection)
                      KW_OK);
     assert_int_equal(kw_ice_credentials_draw(&load.random, &connection->credentials), KW_OK);
     connection->answer = aligned(ANSWER_MAX);
-    connection->mem = aligned(kw_session_size(SSRC_MAX));
+    connection->mem = aligned(kw_session_size());
 }
 
 static size_t write_request(const struct connection *connection, char *dst, size_t dst_size)

@@ -286,6 +286,34 @@ static void the_example_makes_a_call(void **state)
           "%s", daemon_file(&daemon_of_test, "example.txt"));
 }
 
+/* It honours the policy by the same HTTP calls as a browser: `due`, then a second connection. */
+static void the_example_rotates_when_the_gateway_says_so(void **state)
+{
+    static const char *const tenant[] = {"rotation: {period: 4s}", NULL}; /* an overlap of 1 s */
+    char command[512], address[KW_ADDRESS_TEXT_MAX];
+    unsigned long sent = 0, back = 0;
+    unsigned generations = 0;
+    const char *text;
+
+    (void)state;
+    daemon_end(&daemon_of_test, SIGTERM);
+    daemon_remove_folder(&daemon_of_test);
+    CHECK(daemon_start_tenant(&daemon_of_test, tenant, NULL), "%s",
+          daemon_file(&daemon_of_test, "err"));
+    kw_address_format_ip(&daemon_of_test.http, address);
+    snprintf(command, sizeof command, KW_EXAMPLE_CLIENT " %s %u %s 9 > %s/example.txt", address,
+             daemon_of_test.http.port, daemon_of_test.token, daemon_of_test.folder);
+    assert_int_equal(system(command), 0);
+    text = daemon_file(&daemon_of_test, "example.txt");
+    while (text != NULL && sscanf(text, "%lu packets sent, %lu came back, %u generations", &sent,
+                                  &back, &generations) != 3)
+        text = strchr(text, '\n') != NULL ? strchr(text, '\n') + 1 : NULL;
+    print_message("# %lu packets sent, %lu came back, %u generations\n", sent, back, generations);
+    assert_true(generations >= 3); /* twice in nine seconds, and the call did not end at L */
+    assert_true(sent >= 400);
+    assert_true(back + 2 >= sent);
+}
+
 /* RFC 7675: consent is gone after 30 s, and with it the session. */
 static void a_vanished_client_is_freed_in_30_seconds(void **state)
 {
@@ -348,6 +376,7 @@ int main(void)
         TEST(bad_offers_get_the_right_answer),
         TEST(too_many_calls_get_429),
         TEST(the_example_makes_a_call),
+        TEST(the_example_rotates_when_the_gateway_says_so),
         TEST(a_drain_tells_the_client),
         TEST(the_evidence_survives_sigkill),
         TEST(a_vanished_client_is_freed_in_30_seconds),
