@@ -158,8 +158,8 @@ static enum kw_verdict receive_dtls(struct kw_session *session, const struct kw_
     ice = kw_generation_ice(session, gen);
     if (ice != NULL)
         kw_ice_note_received(ice, path, len);
-    gen->dtls_path = *path;
-    gen->has_dtls_path = true;
+    gen->engines->dtls_path = *path;
+    gen->engines->has_dtls_path = true;
     ret->generation = gen->number;
     if (kw_dtls_receive(gen->dtls, datagram, len, now) != KW_OK) {
         kw_generation_pump(session, gen, now);

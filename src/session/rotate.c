@@ -142,7 +142,7 @@ static enum kw_status serve(struct kw_session *session, struct kw_generation *ne
     memcpy(next->engines->hello_hash, offer->hello_hash, sizeof next->engines->hello_hash);
     next->engines->fingerprints[0] = offer->fingerprint;
     next->engines->fingerprint_count = 1;
-    next->give_up = now + kw_wheel_negotiation_max(session);
+    next->engines->give_up = now + kw_wheel_negotiation_max(session);
     return send_answer(session, next, offer->generation, now);
 }
 

@@ -198,7 +198,7 @@ static enum kw_status fill_slot(struct kw_session *session, struct kw_generation
     gen->role = params->role;
     gen->method = params->method;
     gen->prepared = now;
-    gen->give_up = now + kw_wheel_negotiation_max(session);
+    gen->engines->give_up = now + kw_wheel_negotiation_max(session);
     return KW_OK;
 }
 

@@ -72,6 +72,10 @@ struct kw_engines {
     size_t fingerprint_count;
     uint8_t alpn[KW_DTLS_ALPN_MAX];
     uint8_t alpn_len;
+    bool has_dtls_path; /* where the last DTLS datagram came from */
+    struct kw_path dtls_path;
+    kw_ns give_up;   /* negotiation */
+    kw_ns retire_at; /* previous */
 
     /* overlap only */
     uint8_t client_random[32];
@@ -102,12 +106,8 @@ struct kw_generation {
 
     bool has_path; /* of media: selected by ICE, or given */
     struct kw_path path;
-    bool has_dtls_path; /* where the last DTLS datagram came from */
-    struct kw_path dtls_path;
 
     kw_ns prepared, ready, switched, retired;
-    kw_ns give_up;   /* negotiation */
-    kw_ns retire_at; /* previous */
 
     /* figures, final when the engines behind them are gone */
     struct kw_dtls_facts facts;

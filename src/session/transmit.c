@@ -12,9 +12,9 @@ static bool dtls_path(struct kw_session *session, const struct kw_generation *ge
 {
     if (kw_generation_path(session, gen, ret))
         return true;
-    if (gen->has_dtls_path)
-        *ret = gen->dtls_path;
-    return gen->has_dtls_path;
+    if (gen->engines->has_dtls_path)
+        *ret = gen->engines->dtls_path;
+    return gen->engines->has_dtls_path;
 }
 
 static size_t transmit_dtls(struct kw_session *session, struct kw_generation *gen, uint8_t *dst,

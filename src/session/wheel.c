@@ -109,7 +109,7 @@ static void supersede(struct kw_session *session, struct kw_generation *old,
         old->shares_path = true;
     }
     old->stage = KW_STAGE_PREVIOUS;
-    old->retire_at = now + overlap_of(session);
+    old->engines->retire_at = now + overlap_of(session);
 }
 
 void kw_wheel_switch(struct kw_session *session, struct kw_generation *gen, kw_ns now)
@@ -298,14 +298,14 @@ void kw_wheel_settle(struct kw_session *session, struct kw_generation *previous)
 
 static void turn_previous(struct kw_session *session, struct kw_generation *previous, kw_ns now)
 {
-    if (now >= previous->retire_at)
+    if (now >= previous->engines->retire_at)
         kw_generation_retire(session, previous, KW_RETIRE_TOLD, now);
 }
 
 static void turn_next(struct kw_session *session, struct kw_generation *next, kw_ns now)
 {
     kw_ns give_up =
-        next->stage == KW_STAGE_READY ? next->ready + KW_NEGOTIATION_MAX : next->give_up;
+        next->stage == KW_STAGE_READY ? next->ready + KW_NEGOTIATION_MAX : next->engines->give_up;
 
     if (now >= give_up || (next->ice != NULL && kw_ice_gone(next->ice, now)))
         kw_generation_over(session, next, KW_DTLS_END_TIMEOUT, KW_ALERT_NONE, now);
@@ -369,7 +369,7 @@ kw_ns kw_wheel_deadline(const struct kw_session *session)
         case KW_STAGE_PREPARED:
         case KW_STAGE_NEGOTIATING:
             is_busy = true;
-            deadline = KW_MIN(deadline, gen->give_up);
+            deadline = KW_MIN(deadline, gen->engines->give_up);
             if (gen->asks && gen->stage == KW_STAGE_PREPARED)
                 deadline = KW_MIN(deadline, gen->engines->resend_at);
             break;
@@ -382,7 +382,7 @@ kw_ns kw_wheel_deadline(const struct kw_session *session)
             break;
         case KW_STAGE_PREVIOUS:
             is_busy = true;
-            deadline = KW_MIN(deadline, gen->retire_at);
+            deadline = KW_MIN(deadline, gen->engines->retire_at);
             break;
         }
     }
