@@ -334,9 +334,10 @@ static void open_events(struct client *client)
 
 static void read_events(struct client *client)
 {
+    ssize_t n;
     char byte;
 
-    while (recv(client->events, &byte, 1, MSG_DONTWAIT) == 1) {
+    while ((n = recv(client->events, &byte, 1, MSG_DONTWAIT)) == 1) {
         if (byte != '\n') {
             if (client->line_len + 1 < sizeof client->line)
                 client->line[client->line_len++] = byte;
@@ -346,6 +347,10 @@ static void read_events(struct client *client)
         client->line_len = 0;
         if (strcmp(client->line, "event: due") == 0)
             client->is_due = true;
+    }
+    if (n == 0) { /* the call has ended, or the gateway has */
+        close(client->events);
+        client->events = -1;
     }
 }
 
@@ -462,9 +467,9 @@ static void serve(struct client *client, struct connection *connection, kw_ns no
 static void run(struct client *client, kw_ns until, kw_ns rotate_every)
 {
     kw_ns next_audio = 0, rotate_at = KW_NEVER;
-    kw_ns now;
+    kw_ns now = clock_now(CLOCK_MONOTONIC);
 
-    while ((now = clock_now(CLOCK_MONOTONIC)) < until && !client->current->has_ended) {
+    while (now < until && !client->current->has_ended) {
         struct pollfd pollfds[CONNECTIONS + 1] = {{.fd = client->events, .events = POLLIN}};
 
         for (size_t i = 0; i < CONNECTIONS; i++) {
@@ -477,7 +482,8 @@ static void run(struct client *client, kw_ns until, kw_ns rotate_every)
         now = clock_now(CLOCK_MONOTONIC);
         for (size_t i = 0; i < CONNECTIONS; i++)
             serve(client, &client->connections[i], now);
-        read_events(client);
+        if (client->events >= 0)
+            read_events(client);
         turn_wheel(client, now);
         if (!client->current->is_up)
             continue;
@@ -520,7 +526,8 @@ int main(int argc, char *argv[])
         if (client.connections[i].session != NULL)
             close_connection(&client, &client.connections[i]);
     }
-    close(client.events);
+    if (client.events >= 0)
+        close(client.events);
     kw_openssl_free(client.crypto);
     return is_up && client.back != 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
