@@ -57,7 +57,7 @@ static struct {
     struct kw_crypto *crypto;
     struct kw_random random;
     struct kw_session_shared shared;
-    void *buffers, *generations; /* for handshakes; of sessions */
+    void *buffers, *pool;
     struct kw_policy policy;
     int fd;
     uint16_t port;
@@ -148,8 +148,8 @@ void storm_open(const struct daemon *gateway, size_t calls, unsigned per_second)
         .random = load.random,
         .buffers = kw_dtls_buffers_init(load.buffers, calls),
     };
-    load.generations = aligned(kw_session_pool_size(&pool));
-    load.shared.pool = kw_session_pool_init(load.generations, &pool);
+    load.pool = aligned(kw_session_pool_size(&pool));
+    load.shared.pool = kw_session_pool_init(load.pool, &pool);
     load.shared.kernel = kw_srtp_kernel_select(load.crypto, NULL);
     load.shared.evp_kernel = load.shared.kernel;
     assert_non_null(load.shared.kernel);
@@ -173,7 +173,7 @@ void storm_close(void)
     close(load.fd);
     kw_openssl_free(load.crypto);
     free(load.buffers);
-    free(load.generations);
+    free(load.pool);
     free(load.connections);
 }
 
