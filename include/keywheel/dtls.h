@@ -66,7 +66,8 @@ struct kw_dtls_params {
     struct kw_bytes binding; /* server: what the cookie binds (address), at most
                                 KW_DTLS_BINDING_MAX bytes */
     struct kw_bytes alpn;    /* client: the one value offered; server: the one value recognised */
-    bool use_cid;            /* offer or accept connection ids */
+    bool use_cid;            /* offer or accept connection ids: 1.3 only, so a client whose terms
+                                allow 1.2 offers none */
     uint8_t cid[KW_DTLS_CID_MAX]; /* what the peer shall write; cid_len 0 is allowed */
     uint8_t cid_len;
     uint8_t client_random[32]; /* client with has_client_random: announced by ROTATE */

@@ -69,7 +69,9 @@ static void copy_params(struct kw_dtls *dtls, const struct kw_dtls_params *param
     dtls->our_scheme = KW_SIG_ECDSA_P256_SHA256;
     dtls->require_cookie = params->require_cookie;
     dtls->fail_fast = params->fail_fast;
-    dtls->use_cid = params->use_cid;
+    /* A server of 1.2 may agree to what was offered, and its records (RFC 9146) differ. */
+    dtls->use_cid =
+        params->use_cid && !(params->role == KW_DTLS_CLIENT && params->terms->allow_dtls12);
     dtls->own_cid_len = params->cid_len;
     memcpy(dtls->own_cid, params->cid, params->cid_len);
     dtls->alpn_len = (uint8_t)params->alpn.len;
@@ -286,9 +288,7 @@ static enum kw_status receive_protected(struct kw_dtls *dtls, const struct kw_re
     uint64_t epoch = 0;
     enum kw_status status = KW_OK;
 
-    if (record->is_unified && !cid_fits(dtls, record)) {
-        verdict = KW_DROP_FOREIGN;
-    } else if (record->body.len > KW_RECORD_BODY_MAX) {
+    if (record->body.len > KW_RECORD_BODY_MAX) {
         verdict = KW_DROP_MALFORMED;
     } else if (keys != NULL) {
         epoch = keys->epoch;
@@ -315,9 +315,10 @@ static enum kw_status receive_protected(struct kw_dtls *dtls, const struct kw_re
 static enum kw_status receive_plain(struct kw_dtls *dtls, const struct kw_record *record)
 {
     dtls->record_epoch = KW_EPOCH_PLAIN;
-    /* An established association hears nothing that anybody could have said. */
-    if (record->version >> 8 != 0xfe || dtls->state == KW_STATE_CONNECTED) {
-        dtls->counters[record->version >> 8 != 0xfe ? KW_DROP_FOREIGN : KW_DROP_UNEXPECTED]++;
+    /* An established association hears nothing that anybody could have said. The version of a
+     * record "MUST be ignored for all purposes" (RFC 9147, section 4). */
+    if (dtls->state == KW_STATE_CONNECTED) {
+        dtls->counters[KW_DROP_UNEXPECTED]++;
         return KW_OK;
     }
     switch ((enum kw_content)record->type) {
@@ -377,6 +378,10 @@ enum kw_status kw_dtls_receive(struct kw_dtls *dtls, uint8_t *datagram, size_t l
         enum kw_verdict verdict =
             kw_record_parse(&in, dtls->facts.cid ? dtls->own_cid_len : 0U, &record);
 
+        /* RFC 9147, section 4: a record with another id is of another association, and so "the rest
+         * of the datagram MUST be discarded". */
+        if (verdict == KW_ACCEPT && record.is_unified && !cid_fits(dtls, &record))
+            verdict = KW_DROP_FOREIGN;
         if (verdict != KW_ACCEPT) {
             dtls->counters[verdict]++;
             break;
@@ -456,14 +461,26 @@ static void doubt_retry(struct kw_dtls *dtls)
         kw_flight_unack(&dtls->hs->out, 0);
 }
 
-/* All read keys but the newest. */
+/*
+ * All read keys but the newest. RFC 9147, section 8: "receivers MUST retain the pre-update keying
+ * material until receipt and successful decryption of a message using the new keys".
+ */
 static void forget_old_epochs(struct kw_dtls *dtls)
 {
     uint64_t newest = kw_dtls_newest_read_epoch(dtls);
+    bool is_used = false;
 
+    for (size_t i = 0; i < KW_ARRAY_LEN(dtls->read); i++)
+        is_used |= dtls->read[i].epoch == newest && dtls->read[i].seq != 0;
     for (size_t i = 0; i < KW_ARRAY_LEN(dtls->read); i++) {
-        if (dtls->read[i].epoch != newest)
-            kw_record_keys_wipe(&dtls->read[i]);
+        struct kw_record_keys *keys = &dtls->read[i];
+
+        if (keys->aead == NULL || keys->epoch == newest)
+            continue;
+        if (keys->epoch >= KW_EPOCH_DATA && !is_used)
+            dtls->answerable_until = dtls->now + KW_DTLS_ANSWERABLE;
+        else
+            kw_record_keys_wipe(keys);
     }
 }
 

@@ -118,7 +118,8 @@ void kw_dtls_handle_ack(struct kw_dtls *dtls, uint64_t epoch, struct kw_bytes co
          * to or higher than the record which is being acknowledged." Later on the two directions
          * count their epochs apart. */
         if (named_epoch > epoch && epoch < KW_EPOCH_DATA) {
-            kw_status_ignore(kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_DECODE_ERROR));
+            kw_status_ignore(
+                kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_ILLEGAL_PARAMETER));
             return;
         }
         /* What we never sent, or have forgotten, is nobody's loss. */
@@ -173,6 +174,8 @@ static enum kw_status handle_new_cid(struct kw_dtls *dtls, const struct kw_messa
     uint8_t usage = kw_read_u8(&in);
     struct kw_bytes first = kw_read_vector(&list, 1);
 
+    while (kw_reader_left(&list) != 0)
+        kw_read_vector(&list, 1); /* spare: one is enough */
     if (!kw_reader_done(&in) || list.failed)
         return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_DECODE_ERROR);
     if (!dtls->facts.cid || dtls->peer_cid_len == 0)
@@ -208,7 +211,10 @@ enum kw_status kw_post13_handle(struct kw_dtls *dtls, const struct kw_message *m
     case KW_HS_NEW_CONNECTION_ID:
         return handle_new_cid(dtls, message);
     case KW_HS_REQUEST_CONNECTION_ID:
-        if (!dtls->facts.cid)
+        if (message->body.len != 1)
+            return kw_dtls_fail(dtls, KW_DTLS_END_ALERT_SENT, KW_ALERT_DECODE_ERROR);
+        /* RFC 9147, section 9: not without an id, nor by who writes an empty one. */
+        if (!dtls->facts.cid || dtls->own_cid_len == 0)
             break;
         return KW_OK; /* "fewer than requested" is allowed: we have one */
     case KW_HS_NEW_SESSION_TICKET:

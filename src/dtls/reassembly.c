@@ -5,8 +5,9 @@
  *     arena: | body of 3 | seen bits | body of 5 | seen bits | free ...
  *
  * The pieces lie in order of arrival; when one is forgotten, those behind it move up. The message
- * that is due always gets its room: later ones are forgotten for it, since their sender
- * repeats whatever was not acknowledged.
+ * that is due always gets its room. In the clear later ones are forgotten for it, since their
+ * sender repeats what is not acknowledged; of protected ones only so much is taken that its room is
+ * left.
  */
 #include "dtls/reassembly.h"
 
@@ -78,6 +79,22 @@ static struct kw_open_message *find(struct kw_reassembly *r, uint32_t seq)
     return NULL;
 }
 
+/*
+ * Says whether a message ahead of its turn leaves room for any message whose turn it is. What was
+ * protected is acknowledged when it is booked, and then nobody repeats it: it cannot be forgotten
+ * for another (RFC 9147, section 7: "Otherwise, deadlock can ensue"). So it is not booked.
+ */
+static bool fits_beside_next(const struct kw_reassembly *r, const struct kw_fragment *fragment)
+{
+    uint32_t sum = piece_size(fragment->message_len) + piece_size(KW_DTLS_MESSAGE_MAX);
+
+    for (size_t i = 0; i < KW_DTLS_OPEN_MESSAGES; i++) {
+        if (r->open[i].used && r->open[i].seq != r->next_seq)
+            sum += piece_size(r->open[i].len);
+    }
+    return sum <= KW_DTLS_ARENA;
+}
+
 /* The one furthest ahead; there is always a sender who repeats it. */
 static struct kw_open_message *find_latest(struct kw_reassembly *r)
 {
@@ -96,6 +113,8 @@ static struct kw_open_message *start(struct kw_reassembly *r, const struct kw_fr
     uint32_t size = piece_size(fragment->message_len);
     struct kw_open_message *slot = NULL;
 
+    if (epoch != 0 && fragment->seq != r->next_seq && !fits_beside_next(r, fragment))
+        return NULL;
     /* What comes first is needed first. In the hello phase that need not be the very next one. */
     while (r->used + size > KW_DTLS_ARENA) {
         struct kw_open_message *latest = find_latest(r);

@@ -83,7 +83,7 @@ static void a_higher_epoch_than_its_own(void **state)
         craft_hold_client(&pair, &(struct pair_config){.seed = i + 1});
         put_number(content + 2, epochs[i], 0);
         deliver_ack(&pair, 2, content, sizeof content);
-        CHECK(pair.end[0].closed && pair.end[0].alert == KW_ALERT_DECODE_ERROR, "row %zu", i);
+        CHECK(pair.end[0].closed && pair.end[0].alert == KW_ALERT_ILLEGAL_PARAMETER, "row %zu", i);
         pair_deinit(&pair);
     }
 }

@@ -200,6 +200,34 @@ static void a_large_hello_in_small_pieces_is_answered(void **state)
     pair_deinit(&pair);
 }
 
+/* What was booked of a protected message was acknowledged, and is not repeated. */
+static void what_was_acknowledged_is_not_forgotten(void **state)
+{
+    struct kw_fragment fragment = {.type = 11, .body = {bytes, 2900}};
+    struct kw_message message;
+
+    (void)state;
+    kw_reassembly_init(&in, 1);
+    fragment.seq = 2;
+    fragment.message_len = 2900;
+    assert_int_equal(kw_reassembly_add(&in, &fragment, 2), KW_ACCEPT);
+    fragment.seq = 3;
+    assert_int_equal(kw_reassembly_add(&in, &fragment, 2), KW_DROP_LIMIT);
+    fragment.seq = 1;
+    fragment.message_len = KW_DTLS_MESSAGE_MAX;
+    fragment.body.len = KW_DTLS_MESSAGE_MAX;
+    assert_int_equal(kw_reassembly_add(&in, &fragment, 2), KW_ACCEPT);
+    assert_true(kw_reassembly_peek(&in, &message));
+    kw_reassembly_pop(&in);
+    assert_true(kw_reassembly_peek(&in, &message));
+    assert_int_equal(message.seq, 2);
+    assert_int_equal(message.body.len, 2900);
+    kw_reassembly_pop(&in);
+    /* Now it is the turn of number 3. */
+    fragment.seq = 3;
+    assert_int_equal(kw_reassembly_add(&in, &fragment, 2), KW_ACCEPT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +242,7 @@ int main(void)
         cmocka_unit_test_setup(any_order_any_cut_same_message, setup),
         cmocka_unit_test_setup(a_contradiction_under_keys_is_fatal, setup),
         cmocka_unit_test_setup(a_large_hello_in_small_pieces_is_answered, setup),
+        cmocka_unit_test(what_was_acknowledged_is_not_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

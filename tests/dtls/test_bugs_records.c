@@ -325,6 +325,33 @@ static void too_many_forgeries_end_the_association(void **state)
     pair_deinit(&pair);
 }
 
+static bool change_version(void *ctx, struct net *net, const struct kw_path *path, uint8_t *data,
+                           size_t *len, kw_ns now)
+{
+    (void)ctx;
+    (void)net;
+    (void)path;
+    (void)now;
+    if (*len > 3 && data[0] < 32) {
+        data[1] = 0x12;
+        data[2] = 0x34;
+    }
+    return true;
+}
+
+/* RFC 9147, section 4: the version of a record "MUST be ignored for all purposes". */
+static void the_version_of_a_record_means_nothing(void **state)
+{
+    struct pair pair;
+
+    (void)state;
+    assert_int_equal(pair_init(&pair, &(struct pair_config){.seed = 5, .require_cookie = true}),
+                     KW_OK);
+    pair.net.tap = change_version;
+    assert_true(pair_run(&pair, pair_confirmed, pair.now + KW_S(1)));
+    pair_deinit(&pair);
+}
+
 /* A trial for two associations on one path tells a forger as much as a record that is received. */
 static void a_forgery_that_is_only_tried_is_counted(void **state)
 {
@@ -525,6 +552,7 @@ int main(void)
         cmocka_unit_test(a_key_seals_no_more_than_it_may),
         cmocka_unit_test(new_keys_come_before_the_limit),
         cmocka_unit_test(too_many_forgeries_end_the_association),
+        cmocka_unit_test(the_version_of_a_record_means_nothing),
         cmocka_unit_test(a_forgery_that_is_only_tried_is_counted),
         cmocka_unit_test(nonces_of_12_never_repeat),
         cmocka_unit_test(the_window_moves_only_for_what_authenticated),

@@ -2,6 +2,7 @@
 /* After the handshake: KeyUpdate both ways, connection ids, memory at rest, closing. */
 #include "check.h"
 #include "dtls/craft.h"
+#include "dtls/hello.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -183,6 +184,150 @@ static void a_new_connection_id_is_used_at_once(void **state)
     pair_deinit(&pair);
 }
 
+/* RFC 9147, section 4: behind a record of another association "the rest of the datagram MUST be
+ * discarded". */
+static void behind_another_connection_id_nothing_is_read(void **state)
+{
+    uint8_t datagram[3 * 128];
+    struct pair pair;
+    size_t len, used = 0;
+
+    (void)state;
+    pair_connect(&pair, &(struct pair_config){.seed = 6, .use_cid = true});
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(kw_dtls_protect(pair.end[1].dtls,
+                                         (struct kw_bytes){(const uint8_t *)"data", 4},
+                                         datagram + used, sizeof datagram - used, &len, pair.now),
+                         KW_OK);
+        if (i == 1)
+            datagram[used + 2] ^= 1;
+        used += len;
+    }
+    assert_int_equal(kw_dtls_receive(pair.end[0].dtls, datagram, used, pair.now), KW_OK);
+    pair_flush(&pair);
+    assert_int_equal(pair.end[0].data_count, 1);
+    assert_int_equal(kw_dtls_counters(pair.end[0].dtls)[KW_DROP_FOREIGN], 1);
+    pair_deinit(&pair);
+}
+
+static void server_without_id(struct pair *pair, enum kw_dtls_role role,
+                              struct kw_dtls_params *params)
+{
+    (void)pair;
+    params->cid_len = role == KW_DTLS_SERVER ? 0 : 8;
+}
+
+/* RFC 9147, section 9: who may send these messages, and in which form. */
+static void messages_about_connection_ids_keep_to_their_rules(void **state)
+{
+    static const struct {
+        uint8_t type;
+        bool use_cid;
+        bool writes_none; /* the client, to the server */
+        uint8_t body[8];
+        size_t len;
+        enum kw_alert alert;
+        const char *why;
+    } rows[] = {
+        {KW_HS_REQUEST_CONNECTION_ID, true, false, {2}, 1, KW_ALERT_NONE, "a request"},
+        {KW_HS_REQUEST_CONNECTION_ID, true, false, {0}, 0, KW_ALERT_DECODE_ERROR, "empty"},
+        {KW_HS_REQUEST_CONNECTION_ID,
+         true,
+         true,
+         {2},
+         1,
+         KW_ALERT_UNEXPECTED_MESSAGE,
+         "a request of one who writes none"},
+        {KW_HS_REQUEST_CONNECTION_ID,
+         false,
+         false,
+         {2},
+         1,
+         KW_ALERT_UNEXPECTED_MESSAGE,
+         "a request though none was negotiated"},
+        {KW_HS_NEW_CONNECTION_ID, true, false, {0, 3, 2, 7, 8, 1}, 6, KW_ALERT_NONE, "a spare one"},
+        {KW_HS_NEW_CONNECTION_ID,
+         true,
+         false,
+         {0, 4, 1, 7, 9, 9, 1},
+         7,
+         KW_ALERT_DECODE_ERROR,
+         "a second one that is cut off"},
+        {KW_HS_NEW_CONNECTION_ID,
+         false,
+         false,
+         {0, 3, 2, 7, 8, 1},
+         6,
+         KW_ALERT_UNEXPECTED_MESSAGE,
+         "a new one though none was negotiated"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < KW_ARRAY_LEN(rows); i++) {
+        uint8_t content[64];
+        struct pair pair;
+        size_t len;
+
+        pair_connect(&pair, &(struct pair_config){.seed = 20 + i,
+                                                  .use_cid = rows[i].use_cid,
+                                                  .prepare = rows[i].writes_none ? server_without_id
+                                                                                 : NULL});
+        len = craft_message(content, sizeof content, rows[i].type,
+                            (uint16_t)pair.end[1].dtls->next_send_seq, rows[i].body, rows[i].len);
+        craft_deliver(&pair, KW_DTLS_CLIENT, 3, KW_CONTENT_HANDSHAKE, content, len);
+        pair_flush(&pair);
+        CHECK(pair.end[0].closed == (rows[i].alert != KW_ALERT_NONE), "%s", rows[i].why);
+        if (rows[i].alert != KW_ALERT_NONE)
+            CHECK(pair.end[0].alert == rows[i].alert, "%s", rows[i].why);
+        pair_run(&pair, pair_forever, pair.now + KW_S(1));
+        pair_deinit(&pair);
+    }
+}
+
+/* A server of 1.2 could agree to a connection id that was offered (RFC 9146). */
+static void a_hello_that_allows_12_offers_no_connection_id(void **state)
+{
+    (void)state;
+    for (int allows_12 = 0; allows_12 < 2; allows_12++) {
+        struct pair pair;
+        struct kw_client_hello hello;
+
+        assert_int_equal(
+            pair_init(&pair,
+                      &(struct pair_config){.seed = 30, .use_cid = true, .dtls12 = allows_12}),
+            KW_OK);
+        assert_int_equal(
+            kw_client_hello_parse(kw_flight_body(&pair.end[1].dtls->hs->out, 0), &hello),
+            KW_ALERT_NONE);
+        assert_int_equal(kw_extension_seen(&hello.ext, KW_AT_CONNECTION_ID), !allows_12);
+        assert_true(pair_run(&pair, pair_confirmed, pair.now + KW_S(1)));
+        assert_int_equal(pair.end[0].dtls->facts.cid, !allows_12);
+        pair_deinit(&pair);
+    }
+}
+
+/*
+ * RFC 9147, section 8: the keys before an update are kept "until receipt and successful decryption
+ * of a message using the new keys". All our ACKs may have been lost.
+ */
+static void old_keys_are_kept_until_the_new_ones_were_used(void **state)
+{
+    static const uint8_t body[] = {0};
+    uint8_t content[64];
+    struct pair pair;
+    size_t len;
+
+    (void)state;
+    pair_connect(&pair, &(struct pair_config){.seed = 31});
+    len = craft_message(content, sizeof content, KW_HS_KEY_UPDATE,
+                        (uint16_t)pair.end[1].dtls->next_send_seq, body, sizeof body);
+    craft_deliver(&pair, KW_DTLS_CLIENT, 3, KW_CONTENT_HANDSHAKE, content, len);
+    assert_int_equal(kw_dtls_newest_read_epoch(pair.end[0].dtls), 4);
+    pair_run(&pair, pair_forever, pair.now + KW_S(1000));
+    exchange(&pair);
+    pair_deinit(&pair);
+}
+
 /* DESIGN, section 4: what is idle is small, and holds nothing of the pools. */
 static void an_idle_association_is_small(void **state)
 {
@@ -305,6 +450,10 @@ int main(void)
         cmocka_unit_test(updates_are_refused_where_there_are_none),
         cmocka_unit_test(a_record_with_another_connection_id),
         cmocka_unit_test(a_new_connection_id_is_used_at_once),
+        cmocka_unit_test(behind_another_connection_id_nothing_is_read),
+        cmocka_unit_test(messages_about_connection_ids_keep_to_their_rules),
+        cmocka_unit_test(a_hello_that_allows_12_offers_no_connection_id),
+        cmocka_unit_test(old_keys_are_kept_until_the_new_ones_were_used),
         cmocka_unit_test(an_idle_association_is_small),
         cmocka_unit_test(a_record_is_as_large_as_the_caller_can_hold),
         cmocka_unit_test(secrets_are_wiped_when_it_closes),
