@@ -7,6 +7,8 @@
 PION_DTLS=FOLDER: a checkout of pion/dtls that knows DTLS 1.3, instead of the release of the Go proxy.
 """
 
+import functools
+import itertools
 import os
 import re
 import shutil
@@ -36,24 +38,32 @@ def version_of(command, pattern):
     return tuple(int(part) for part in match.groups()) if match else (0, 0)
 
 
-def build_pion(work):
+def needs_go():
     if not shutil.which("go"):
         raise Missing("there is no go")
     found = version_of(["go", "version"], r"go(\d+)\.(\d+)")
     if found < (1, 24):
         raise Missing(f"Go 1.24, this one is {found[0]}.{found[1]}")
-    program = os.path.join(work, "pion-peer")
-    here = os.path.join(HERE, "pion")
+
+
+def build_go(folder, program, work, tags):
+    """Builds a Go program; with PION_DTLS upon that checkout of pion/dtls."""
     command = ["go", "build", "-o", program]
     if os.environ.get("PION_DTLS"):
         # Beside go.mod, not in it: what was fetched is nobody's dependency.
-        module = os.path.join(work, "pion-13.mod")
-        for ending in ("mod", "sum"):
-            shutil.copy(os.path.join(here, "go." + ending), os.path.join(work, "pion-13." + ending))
+        module = os.path.join(work, os.path.basename(program) + "-checkout")
+        for ending in (".mod", ".sum"):
+            shutil.copy(os.path.join(folder, "go" + ending), module + ending)
         checkout = os.path.abspath(os.environ["PION_DTLS"])
-        subprocess.run(["go", "mod", "edit", "-replace", "github.com/pion/dtls/v3=" + checkout, module], check=True)
-        command += ["-tags", "dtls13", "-mod=mod", "-modfile", module]
-    built([*command, "."], here, "its modules", {"GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"})
+        subprocess.run(["go", "mod", "edit", "-replace", "github.com/pion/dtls/v3=" + checkout, module + ".mod"], check=True)
+        command += ["-mod=mod", "-modfile", module + ".mod", *tags]
+    built([*command, "."], folder, "its modules", {"GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"})
+
+
+def build_pion(work):
+    needs_go()
+    program = os.path.join(work, "pion-peer")
+    build_go(os.path.join(HERE, "pion"), program, work, ["-tags", "dtls13"])
     return program
 
 
@@ -295,25 +305,33 @@ CASES = {
 }
 
 
+def report(cases):
+    """Runs (title, function) one after the other and says so in TAP; the exit code."""
+    number = failed = 0
+    for title, case in cases:
+        number += 1
+        try:
+            case()
+            print(f"ok {number} - {title}", flush=True)
+        except Exception:  # a failed case is reported, the others still run
+            failed += 1
+            print(f"not ok {number} - {title}", flush=True)
+            print("".join(f"# {line}\n" for line in traceback.format_exc().splitlines()), flush=True)
+    print(f"1..{number}")
+    return 1 if failed else 0
+
+
 def main():
     name, ours, work = sys.argv[1:4]
     os.makedirs(work, exist_ok=True)
-    number = failed = 0
+    cases = CASES[name](os.path.abspath(ours), os.path.abspath(work))
     try:
-        for title, check, server, client, wanted in CASES[name](os.path.abspath(ours), os.path.abspath(work)):
-            number += 1
-            try:
-                check(server, client, wanted)
-                print(f"ok {number} - {title}", flush=True)
-            except Exception:  # a failed case is reported, the others still run
-                failed += 1
-                print(f"not ok {number} - {title}", flush=True)
-                print("".join(f"# {line}\n" for line in traceback.format_exc().splitlines()), flush=True)
+        first = next(cases)  # here a peer is built
     except Missing as missing:
         print(f"1..0 # SKIP needs {name}: {missing}")
         return 0
-    print(f"1..{number}")
-    return 1 if failed else 0
+    return report((title, functools.partial(check, server, client, wanted))
+                  for title, check, server, client, wanted in itertools.chain([first], cases))
 
 
 if __name__ == "__main__":
