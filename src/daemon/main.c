@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,6 +28,8 @@ enum {
     LIBCRYPTO_BYTES = 3 << 20, /* its tables, providers and the TLS of the console */
     LIBCRYPTO_BYTES_PER_CALL = 48 << 10,
     DEMO_TOKEN_BYTES = 16,
+    HTTP_CONNECTIONS = 256,  /* at least; half of them for requests */
+    OTHER_DESCRIPTORS = 256, /* sockets, a log and its two companions for each of 64 tenants */
 };
 
 struct daemon {
@@ -278,10 +281,31 @@ static const char *find_web(const char *configured)
     return access(KW_INSTALLED_WEB "/index.html", R_OK) == 0 ? KW_INSTALLED_WEB : NULL;
 }
 
+/* An event stream for each call and a quarter more, beside all that is short. */
+static size_t connections_max(const struct kw_config *config)
+{
+    return HTTP_CONNECTIONS + config->calls_max + config->calls_max / 4;
+}
+
+/* Descriptors for them; 1024 is a usual limit that may be raised without privilege. */
+static void raise_descriptors(size_t wanted)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = KW_MIN(limit.rlim_max, (rlim_t)wanted);
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < wanted)
+        KW_LOG(KW_LOG_WARNING, "few-descriptors", KW_LOG_NUMBER("allowed", limit.rlim_cur),
+               KW_LOG_NUMBER("wanted", wanted));
+}
+
 static bool open_http(struct daemon *daemon)
 {
     const struct kw_config *config = &daemon->config;
     struct kw_http_config http = {
+        .connections_max = connections_max(config),
         .listen_count = config->listen_count,
         .cert_path = config->cert[0] != '\0' ? config->cert : NULL,
         .key_path = config->key,
@@ -295,6 +319,7 @@ static bool open_http(struct daemon *daemon)
     };
     char error[KW_HTTP_ERROR_MAX];
 
+    raise_descriptors(http.connections_max + OTHER_DESCRIPTORS);
     memcpy(http.listen, config->listen, sizeof http.listen);
     for (size_t i = 0; i < config->host_count; i++)
         http.hosts[i] = config->hosts[i];

@@ -3,6 +3,9 @@
  * Event streams. A call keeps its last events in a ring; a listener remembers which one it says
  * next, so a slow reader costs nothing and misses only what is older than the ring. When the call
  * is freed each listener keeps the last event for itself.
+ *
+ * Every call has a place for one listener, because whoever hears nothing changes no keys; what is
+ * left over they share, so that the second listeners of one tenant take nobody's first.
  */
 #include "gateway/state.h"
 
@@ -25,7 +28,10 @@ void kw_call_tell(struct kw_gateway *gateway, struct kw_call *call,
 
 uint64_t kw_call_listen(struct kw_gateway *gateway, struct kw_call *call, kw_ns now)
 {
-    if (call->listeners >= KW_STREAMS_PER_CALL)
+    size_t left_over = gateway->listeners_max - gateway->calls_max;
+
+    if (call->listeners >= KW_STREAMS_PER_CALL ||
+        (call->listeners != 0 && gateway->listener_extra >= left_over))
         return 0;
     for (size_t i = 0; i < gateway->listeners_max; i++) {
         struct kw_listener *listener = &gateway->listeners[i];
@@ -39,6 +45,7 @@ uint64_t kw_call_listen(struct kw_gateway *gateway, struct kw_call *call, kw_ns 
             .said = now,
             .is_new = true,
         };
+        gateway->listener_extra += call->listeners != 0;
         call->listeners++;
         gateway->listener_count++;
         gateway->listener_work = gateway->listeners_max;
@@ -47,10 +54,16 @@ uint64_t kw_call_listen(struct kw_gateway *gateway, struct kw_call *call, kw_ns 
     return 0;
 }
 
+static void leave_call(struct kw_gateway *gateway, struct kw_call *call)
+{
+    call->listeners--;
+    gateway->listener_extra -= call->listeners != 0;
+}
+
 static void drop_listener(struct kw_gateway *gateway, struct kw_listener *listener)
 {
     if (!listener->is_ending)
-        gateway->calls[listener->call].listeners--;
+        leave_call(gateway, &gateway->calls[listener->call]);
     *listener = (struct kw_listener){0};
     gateway->listener_count--;
 }
@@ -75,7 +88,7 @@ void kw_call_dismiss(struct kw_gateway *gateway, struct kw_call *call)
             listener->last = call->events[(call->event_count - 1) % KW_CALL_EVENTS];
             listener->has_last = true;
         }
-        call->listeners--;
+        leave_call(gateway, call);
         gateway->listener_work = gateway->listeners_max;
     }
 }

@@ -32,7 +32,7 @@ static size_t check_count(const struct kw_gateway_config *config)
 
 static size_t listener_count(const struct kw_gateway_config *config)
 {
-    return config->calls_max + KW_STREAMS_PER_CALL;
+    return config->calls_max + KW_MAX((size_t)KW_STREAMS_PER_CALL, config->calls_max / 4);
 }
 
 static kw_ns shortest_period(const struct kw_gateway_config *config)

@@ -269,7 +269,8 @@ struct kw_gateway {
     struct kw_listener *listeners;
     size_t listeners_max;
     size_t listener_count;
-    size_t listener_at; /* where the search for work goes on */
+    size_t listener_extra; /* that are not the first of their call */
+    size_t listener_at;    /* where the search for work goes on */
     size_t listener_work;
     uint64_t listener_id;
 

@@ -219,7 +219,7 @@ static void deliver_response(struct kw_http *http, const struct kw_response *res
         return;
     }
     req = exchange->req;
-    if (response->stream != 0 && http->stream_count < STREAMS_MAX) {
+    if (response->stream != 0 && http->stream_count < http->streams_max) {
         begin_stream(exchange, response);
         push_piece(exchange, response->body, response->body_len);
         return;

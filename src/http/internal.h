@@ -15,8 +15,7 @@ enum {
     REQUEST_RING = 32, /* requests that wait for the gateway; more are refused with 503 */
     RESPONSE_RING = 32,
     PUSH_RING = 256,
-    CLOSED_RING = 1024, /* one for each stream that can be open */
-    STREAMS_MAX = 128,  /* event streams hold their connections: half of them at most */
+    OTHERS_MIN = 128, /* connections that event streams leave to everything else */
     HEADERS_MAX = 16384,
 };
 
@@ -51,7 +50,7 @@ struct kw_http {
 
     struct exchange *exchanges; /* connections.max of them */
     uint64_t next_completion;
-    size_t stream_count;
+    size_t stream_count, streams_max;
 
     struct kw_spsc requests;  /* us -> gateway */
     struct kw_spsc responses; /* gateway -> us */

@@ -146,6 +146,16 @@ static enum kw_status check_clear_text(const struct kw_http_config *config, char
     return KW_OK;
 }
 
+/* One for each stream that can be open. */
+static uint64_t closed_ring(const struct kw_http *http)
+{
+    uint64_t slots = 1024;
+
+    while (slots < http->streams_max)
+        slots *= 2;
+    return slots;
+}
+
 static bool init_rings(struct kw_http *http)
 {
     struct {
@@ -156,7 +166,7 @@ static bool init_rings(struct kw_http *http)
         {&http->requests, sizeof(struct kw_request), REQUEST_RING},
         {&http->responses, sizeof(struct kw_response), RESPONSE_RING},
         {&http->pushes, sizeof(struct kw_push), PUSH_RING},
-        {&http->closed, sizeof(uint64_t), CLOSED_RING},
+        {&http->closed, sizeof(uint64_t), closed_ring(http)},
     };
 
     for (size_t i = 0; i < KW_ARRAY_LEN(rows); i++) {
@@ -179,6 +189,7 @@ static enum kw_status open_servers(struct kw_http *http, char *error)
         !init_connections(http, &http->admin_connections, ADMIN_CONNECTIONS_MAX, NULL,
                           &http->admin_listener, config->has_admin ? 1 : 0))
         return explain(error, KW_ERR_MEMORY, "http", "out of memory");
+    http->streams_max = max >= 2 * (size_t)OTHERS_MIN ? max - OTHERS_MIN : max;
     http->exchanges = calloc(max, sizeof *http->exchanges);
     http->server = new_server(http, &http->connections, kw_http_on_request);
     if (http->exchanges == NULL || http->server == NULL || !init_rings(http))

@@ -413,6 +413,34 @@ static void a_status_is_json(void **state)
     world_free(world);
 }
 
+/* What one tenant's calls have in second listeners takes no other call's first. */
+static void every_call_finds_a_place_for_one_listener(void **state)
+{
+    struct world_config config = plain;
+    struct world *world;
+    struct peer *peers[8];
+    char path[300];
+    int heard = 0;
+
+    (void)state;
+    config.calls_max = KW_ARRAY_LEN(peers);
+    config.clients_max = KW_ARRAY_LEN(peers);
+    config.tenant_calls_max = 0;
+    config.calls_per_minute = 0;
+    world = world_new(&config);
+    for (size_t i = 0; i < KW_ARRAY_LEN(peers); i++)
+        assert_int_equal(world_call(world, &peers[i]), 201);
+    for (size_t i = 0; i < 7; i++) {
+        snprintf(path, sizeof path, "%s/events", peers[i]->location);
+        for (int n = 0; n < KW_STREAMS_PER_CALL; n++)
+            heard += world_request(world, KW_REQUEST_GET, path, "demo-token", "", NULL, 0) == 200;
+    }
+    assert_int_equal(heard, 7 + KW_STREAMS_PER_CALL);
+    snprintf(path, sizeof path, "%s/events", peers[7]->location);
+    assert_int_equal(world_request(world, KW_REQUEST_GET, path, "demo-token", "", NULL, 0), 200);
+    world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -422,6 +450,7 @@ int main(void)
         cmocka_unit_test(a_whip_answer_is_complete),
         cmocka_unit_test(events_reach_their_listeners),
         cmocka_unit_test(listeners_are_bounded),
+        cmocka_unit_test(every_call_finds_a_place_for_one_listener),
         cmocka_unit_test(a_status_is_json),
     };
 
