@@ -36,6 +36,8 @@ enum { SILENCE_PACKETS = 10 };
 #define SANE KW_MS(500)
 /* Nothing sensible pauses for longer without a new stream. */
 #define GAP_MAX KW_S(60)
+/* A restart takes less than a second of video packets; farther apart it is another stream. */
+enum { SAME_STREAM_MAX = 1000 };
 enum { SEND_TIME_BITS = 24, SEND_TIME_HZ = 1 << 18, FRAME_MS_DEFAULT = 20 };
 
 const char *kw_splice_method_name(enum kw_splice_method method)
@@ -53,6 +55,8 @@ const char *kw_splice_method_name(enum kw_splice_method method)
         return "arrival";
     case KW_SPLICE_LOST_OLD:
         return "lost-old";
+    case KW_SPLICE_SAME:
+        return "same-stream";
     }
     return "none";
 }
@@ -379,6 +383,27 @@ static bool try_video(struct kw_splice *splice, struct kw_splice_input *to,
     return true;
 }
 
+/*
+ * `restart`: the same encoder under other keys. Its numbers and its clock go on, so ours do: what
+ * was lost between the two stays a gap, and no frame is moved.
+ */
+static bool try_same_stream(struct kw_splice *splice, struct kw_splice_input *to,
+                            const struct kw_rtp *first, kw_ns now)
+{
+    struct kw_splice_input *from = splice->current;
+    int32_t step = kw_rtp_seq_diff(first->seq, from->last_seq);
+    struct kw_rtp start = *first;
+
+    if (first->ssrc != from->ssrc || step <= 0 || step > SAME_STREAM_MAX)
+        return false;
+    start.seq = (uint16_t)(from->last_seq + 1);
+    start.timestamp = from->last_ts;
+    to->picture_shift = from->picture_shift;
+    to->tl0_shift = from->tl0_shift;
+    cut(splice, to, &start, splice->stream.last_ts, KW_SPLICE_SAME, now);
+    return true;
+}
+
 /* PictureID and TL0PICIDX of the first packet become the next ones. */
 static void shift_pictures(struct kw_splice *splice, struct kw_splice_input *to,
                            const struct kw_video *video, const uint8_t *payload)
@@ -460,7 +485,8 @@ enum kw_verdict kw_splice_receive(struct kw_splice *splice, const struct kw_spli
         }
         cut_blindly(splice, input, rtp, now);
         shift_pictures(splice, input, &video, payload);
-    } else if (splice->current != input && info->generation > splice->current->generation) {
+    } else if (splice->current != input && info->generation > splice->current->generation &&
+               !try_same_stream(splice, input, rtp, now)) {
         if (splice->params.is_video ? !try_video(splice, input, rtp, &video, now)
                                     : !try_audio(splice, input, rtp, now)) {
             if (!input->has_early || kw_rtp_seq_diff(rtp->seq, input->early_seq) > 0)

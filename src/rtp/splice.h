@@ -23,6 +23,7 @@ enum kw_splice_method {
     KW_SPLICE_SEND_TIME, /* abs-send-time of both: preferred */
     KW_SPLICE_ARRIVAL,
     KW_SPLICE_LOST_OLD, /* the old stream was gone: by arrival, nothing to align with */
+    KW_SPLICE_SAME,     /* the same encoder under other keys: nothing to align */
 };
 const char *kw_splice_method_name(enum kw_splice_method method);
 

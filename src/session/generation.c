@@ -73,6 +73,7 @@ void kw_generation_watch_path(struct kw_session *session, struct kw_generation *
 
     if (gen->ice == NULL || !kw_ice_selected(gen->ice, &selected))
         return;
+    gen->path_is_lent = false;
     if (gen->has_path && kw_path_equal(&gen->path, &selected))
         return;
     gen->path = selected;

@@ -239,6 +239,17 @@ enum kw_status kw_session_add_generation(struct kw_session *session,
     gen->number = ++session->generation_count;
     gen->reason = session->due_reason;
     gen->stage = KW_STAGE_PREPARED;
+    /*
+     * The same connection: its client says its hello at once, where it was heard last, before its
+     * new checks. RFC 8445 section 9: during an ICE restart the previous pair goes on.
+     */
+    if (params->method == KW_METHOD_RESTART && current != NULL && current->has_path) {
+        gen->path = current->path;
+        gen->has_path = true;
+        gen->path_is_lent = true;
+        if (gen->role == KW_DTLS_CLIENT)
+            kw_status_ignore(kw_generation_begin(session, gen, now)); /* a tick tries again */
+    }
     if (params->method == KW_METHOD_OVERLAP) {
         gen->shares_path = true;
         status = session->offer.valid ? kw_rotate_answer(session, gen, now)

@@ -6,6 +6,12 @@
  */
 #include "session/session.h"
 
+/* The predecessor's agent has validated a lent path. */
+static bool is_lent(const struct kw_generation *gen, const struct kw_path *path)
+{
+    return gen->path_is_lent && kw_path_equal(&gen->path, path);
+}
+
 /* Where an association's datagram goes; false: nowhere, or the budget forbids it. */
 static bool dtls_path(struct kw_session *session, const struct kw_generation *gen,
                       struct kw_path *ret)
@@ -31,7 +37,7 @@ static size_t transmit_dtls(struct kw_session *session, struct kw_generation *ge
             return 0;
         }
         if (!dtls_path(session, gen, path_ret) ||
-            (ice != NULL && !kw_ice_may_send(ice, path_ret, len))) {
+            (ice != NULL && !is_lent(gen, path_ret) && !kw_ice_may_send(ice, path_ret, len))) {
             kw_session_count(session, KW_DROP_LIMIT); /* its timer sends it again */
             continue;
         }

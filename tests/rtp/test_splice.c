@@ -161,7 +161,7 @@ struct ear {
     uint64_t highest; /* extended */
     uint64_t first;
     size_t count;
-    unsigned cuts_by[6];
+    unsigned cuts_by[KW_SPLICE_SAME + 1];
     int64_t worst_error;
 };
 
@@ -456,6 +456,48 @@ static void an_old_stream_that_is_gone_is_not_waited_for(void **state)
     free(scene.events);
 }
 
+/* `restart`: one encoder whose packets come under other keys from some moment on; three are lost
+ * there. */
+static void the_same_encoder_under_other_keys_goes_on(void **state)
+{
+    struct scene scene = {.dice = {9}, .delay = KW_MS(30)};
+    struct kw_splice_params params = {
+        .ssrc = 42, .clock_hz = 48000, .first_seq = 5, .patience = KW_S(5)};
+    struct kw_splice splice;
+    uint32_t shift = 0;
+    uint16_t seq_shift = 0;
+    size_t count = 0, passed = 0;
+
+    (void)state;
+    scene.events = calloc(EVENTS_MAX, sizeof *scene.events);
+    speak(&scene, 1, KW_S(1), KW_S(5));
+    qsort(scene.events, scene.event_count, sizeof *scene.events, by_arrival);
+    kw_splice_init(&splice, &params);
+    for (size_t i = 0; i < scene.event_count; i++) {
+        struct event *event = &scene.events[i];
+        struct kw_splice_packet info = {.generation = i < 100 ? 1 : 2};
+        struct kw_rtp in, out;
+
+        if (i >= 100 && i < 103)
+            continue;
+        count++;
+        assert_int_equal(kw_rtp_parse(event->data, event->len, &in), KW_ACCEPT);
+        info.rtp = &in;
+        if (kw_splice_receive(&splice, &info, event->data, event->at) != KW_ACCEPT)
+            continue;
+        assert_int_equal(kw_rtp_parse(event->data, event->len, &out), KW_ACCEPT);
+        if (passed++ == 0) {
+            shift = out.timestamp - in.timestamp;
+            seq_shift = (uint16_t)(out.seq - in.seq);
+        }
+        CHECK(out.timestamp - in.timestamp == shift && (uint16_t)(out.seq - in.seq) == seq_shift,
+              "packet %zu was moved", i);
+    }
+    assert_int_equal(passed, count);
+    assert_int_equal(splice.method, KW_SPLICE_SAME);
+    free(scene.events);
+}
+
 /* ---- video ----------------------------------------------------------------------------------- */
 
 /* VP8 with 15-bit PictureID and TL0PICIDX: a frame of three packets. */
@@ -662,6 +704,7 @@ int main(void)
         cmocka_unit_test(silence_keeps_its_length),
         cmocka_unit_test(an_old_stream_that_is_gone_is_not_waited_for),
         cmocka_unit_test(a_clock_without_frames_breaks_nothing),
+        cmocka_unit_test(the_same_encoder_under_other_keys_goes_on),
         cmocka_unit_test(video_switches_at_a_key_frame),
         cmocka_unit_test(video_without_a_current_generation_waits_for_a_key_frame),
     };
