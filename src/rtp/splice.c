@@ -460,8 +460,10 @@ enum kw_verdict kw_splice_receive(struct kw_splice *splice, const struct kw_spli
     struct kw_video video = {0};
     enum kw_verdict verdict;
     bool is_new;
+    /* A prober's padding: it has a number and nothing else, and a missing number is a loss. */
+    bool is_padding = rtp->payload.len == 0;
 
-    if (splice->params.is_video) {
+    if (splice->params.is_video && !is_padding) {
         verdict = kw_video_parse(info->codec, rtp->payload, &video);
         if (verdict != KW_ACCEPT)
             return verdict;
@@ -499,7 +501,7 @@ enum kw_verdict kw_splice_receive(struct kw_splice *splice, const struct kw_spli
     if (is_behind_the_end(splice, input, rtp, now))
         return KW_DROP_UNEXPECTED;
     verdict = kw_rtp_stream_forward(&splice->stream, info->generation, packet, rtp, now);
-    if (verdict == KW_ACCEPT)
+    if (verdict == KW_ACCEPT && !is_padding)
         rewrite_pictures(splice, input, &video, payload, splice->stream.highest > highest);
     return verdict == KW_DROP_FOREIGN ? KW_DROP_UNEXPECTED : verdict;
 }

@@ -134,6 +134,7 @@ export function installLab() {
       localFingerprint: certificate(transport.localCertificateId, 0),
       remoteFingerprint: certificate(transport.remoteCertificateId, 1),
       ssrcs: Object.fromEntries(of('inbound-rtp').map(({ kind, ssrc }) => [kind, ssrc])),
+      inbound: of('inbound-rtp').map(({ kind, packetsReceived, packetsLost, nackCount, pliCount }) => ({ kind, packetsReceived, packetsLost, nackCount, pliCount })),
       received: sum('inbound-rtp', 'packetsReceived'),
       lost: sum('inbound-rtp', 'packetsLost'),
       sent: sum('outbound-rtp', 'packetsSent'),
@@ -172,7 +173,7 @@ export async function openCall({ token, address = '/v1/calls', audio, colour, au
   lab.connections = lab.watchConnections();
   lab.context = new AudioContext({ sampleRate: 48000 });
   await lab.context.resume();
-  const stream = audio === 'code' ? lab.codeStream(lab.context) : lab.toneStream(lab.context, audio);
+  const stream = audio === 'code' ? lab.codeStream(lab.context) : lab.toneStream(lab.context, audio === 'silence' ? 440 : audio);
   if (audio === 'silence') for (const track of stream.getAudioTracks()) track.enabled = false;
   if (colour) stream.addTrack(lab.pictureTrack(colour));
   lab.faults = faults;

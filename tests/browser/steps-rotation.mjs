@@ -14,6 +14,7 @@ const CONTROL_S = FULL ? 30 : 6;
 const LIMIT_MS = 6000; // due after 4.5 to 5.7 s
 const CLOCK_MS = 20;
 const HOLE_MS = 10;
+const RESTART_MS = 50;
 // The gateway cuts within 3 s of the switch; what is heard changes at once and leaves the loudspeaker a little later.
 const NEAR = { agent: [-200, 3000], ear: [-200, 800] };
 
@@ -136,15 +137,34 @@ async function restartKeys(lab) {
       assert.equal(there.method, 'restart');
       assert.equal(there.generation, 4);
       assert.equal(there.ourFingerprint.toUpperCase(), `SHA-256 ${result.generation.remoteFingerprint}`);
-      assert.equal(continuity(result.packets).ssrcs, 1);
-      assert.ok(Math.max(...gaps) < 500, `interrupted for ${gaps} ms`);
+      const numbers = continuity(result.packets);
+      assert.deepEqual([numbers.ssrcs, numbers.repeated, numbers.backwards], [1, 0, 0]);
+      assert.ok(result.agent.worst <= 1, `the same encoder, yet its clock moved by ${result.agent.worst} ms`);
+      const middle = [...gaps].sort((a, b) => a - b)[1];
+      assert.ok(middle <= RESTART_MS, `interrupted for ${gaps} ms`);
     });
   } finally {
     agent.stop();
   }
 }
 
+// A browser that would fall silent is not asked.
+async function refuseRestart(lab) {
+  await lab.withGateway('restart is refused', {}, async (gateway) => {
+    await lab.withCall(gateway, { audio: 440 }, async (call) => {
+      const code = await call.run(() => lab.call.rotate({ method: 'restart' }).then(() => 'rotated', (error) => error.code));
+      assert.equal(code, 'unsupported');
+      await pause(500);
+      const before = await call.account();
+      await pause(1000);
+      const after = await call.account();
+      assert.ok(after.totals.packetsReceived - before.totals.packetsReceived > 40, 'media went on');
+    });
+  });
+}
+
 export async function rotation(lab) {
   await rotateInParallel(lab);
-  await restartKeys(lab);
+  if (lab.name === 'chromium') await restartKeys(lab);
+  else await refuseRestart(lab);
 }

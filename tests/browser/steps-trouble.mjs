@@ -67,7 +67,7 @@ async function networkChange(lab, gateway) {
     ip('addr', 'add', '192.0.2.77/24', 'dev', 'kw0');
     ip('route', 'replace', 'default', 'via', '192.0.2.254', 'dev', 'kw0');
     try {
-      await call.run(() => lab.until(() => lab.call.state === 'reconnecting', 20000, 'the path breaks'));
+      await call.run(() => lab.until(() => lab.log.some(({ state }) => state === 'reconnecting'), 20000, 'the path breaks'));
       await call.run(() => lab.until(() => lab.call.state === 'live', 30000, `a new path; ${JSON.stringify(lab.log)}`));
       await assertFlows(call, 'on the new network');
       const after = await call.account();

@@ -558,10 +558,33 @@ static void see(struct viewer *viewer, const uint8_t *packet, size_t len, uint32
     viewer->timestamp = rtp.timestamp;
 }
 
+/* What libwebrtc sends to learn the bandwidth: a packet of padding alone, in the numbers of the
+ * stream. */
+static void pad(struct kw_splice *splice, struct camera *camera, struct viewer *viewer, kw_ns now)
+{
+    static const uint8_t padding[] = {0, 0, 0, 4};
+    struct event event = {0};
+    struct kw_rtp rtp;
+    struct kw_splice_packet info = {
+        .generation = camera->generation, .rtp = &rtp, .codec = KW_VIDEO_VP8};
+
+    make_packet(&event, camera->ssrc, camera->seq++, camera->ts, padding, sizeof padding);
+    event.data[0] |= 0x20;
+    assert_int_equal(kw_rtp_parse(event.data, event.len, &rtp), KW_ACCEPT);
+    assert_int_equal(rtp.payload.len, 0);
+    if (kw_splice_receive(splice, &info, event.data, now) != KW_ACCEPT)
+        return;
+    assert_int_equal(kw_rtp_parse(event.data, event.len, &rtp), KW_ACCEPT);
+    assert_int_equal(rtp.seq, (uint16_t)(viewer->seq + 1));
+    viewer->seq = rtp.seq;
+}
+
 static void film(struct kw_splice *splice, struct camera *camera, struct viewer *viewer, kw_ns now)
 {
     bool key = camera->wants_key && now >= camera->key_at;
 
+    if (camera->tl0 % 7 == 0 && viewer->started)
+        pad(splice, camera, viewer, now);
     camera->ts += 3000;
     camera->picture_id++;
     camera->tl0++;
