@@ -10,6 +10,18 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* No message has more bytes than it said, and none lies outside of what is taken. */
+static void check(const struct kw_reassembly *reassembly)
+{
+    KW_ASSERT(reassembly->used <= KW_DTLS_ARENA);
+    for (size_t i = 0; i < KW_DTLS_OPEN_MESSAGES; i++) {
+        const struct kw_open_message *slot = &reassembly->open[i];
+
+        if (slot->used)
+            KW_ASSERT(slot->have <= slot->len && slot->at + slot->len <= reassembly->used);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct kw_reassembly reassembly;
@@ -24,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (kw_fragment_parse(&in, &fragment) != KW_ACCEPT)
             break;
         kw_reassembly_add(&reassembly, &fragment, epoch);
-        KW_ASSERT(reassembly.used <= KW_DTLS_ARENA);
+        check(&reassembly);
         while (kw_reassembly_peek(&reassembly, &message)) {
             KW_ASSERT(message.body.len <= KW_DTLS_MESSAGE_MAX);
             KW_ASSERT(message.seq == reassembly.next_seq);
