@@ -29,7 +29,7 @@ check:
 	@tools/check
 
 bench:
-	@tools/install-deps test 1>&2
+	@tools/install-deps test bench 1>&2
 	@tools/build build-release --buildtype=release 1>&2
 	@tools/run-bench build-release $(BENCH)
 

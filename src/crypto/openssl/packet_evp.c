@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SRTP packets on libcrypto: one kept EVP_CIPHER_CTX for each session key, taken from a pool that
- * is as large as the configuration says. Per packet only the nonce changes, so nothing is
- * allocated. AES_CM keys carry an HMAC-SHA1 context beside it, made and freed with the key.
+ * SRTP packets on libcrypto: one kept EVP_CIPHER_CTX for each session key. How many keys there can
+ * be the configuration says; libcrypto's own objects are made and freed with the key, one right
+ * after the other, so that they lie together and a packet of a cold key touches few pages. Per
+ * packet only the nonce changes, so nothing is allocated. AES_CM keys carry an HMAC-SHA1 context
+ * beside it.
  */
 #include "crypto/openssl/provider.h"
 
@@ -20,8 +22,10 @@ struct kw_packet_key {
     EVP_MAC_CTX *mac; /* AES_CM only */
 };
 
-/* Decrypted bytes that nobody reads while a tag is checked. */
-enum { SCRATCH = 512 };
+enum {
+    SCRATCH = 512,     /* decrypted bytes that nobody reads while a tag is checked */
+    STATE_SIZE = 1152, /* EVP_CIPHER_CTX (some 180 bytes) and the state of AES-GCM (some 900) */
+};
 
 static enum kw_status failed(void)
 {
@@ -63,8 +67,9 @@ static void packet_free(struct kw_packet_key *key)
     if (key == NULL)
         return;
     ssl = key->slot.owner;
-    (void)EVP_CIPHER_CTX_reset(key->ctx);
-    EVP_MAC_CTX_free(key->mac); /* cleanses its key */
+    EVP_CIPHER_CTX_free(key->ctx); /* cleanses its key, as the next one does */
+    EVP_MAC_CTX_free(key->mac);
+    key->ctx = NULL;
     key->mac = NULL;
     slots_give(&ssl->packets, key);
 }
@@ -84,8 +89,9 @@ static enum kw_status packet_new(struct kw_crypto *crypto, enum kw_srtp_profile 
     if (made == NULL)
         return KW_ERR_MEMORY;
     /* Counter mode decrypts by encrypting. */
-    ok = EVP_CipherInit_ex2(made->ctx, cipher, key, NULL, for_sealing || auth_key != NULL, NULL) ==
-         1;
+    made->ctx = EVP_CIPHER_CTX_new();
+    ok = made->ctx != NULL && EVP_CipherInit_ex2(made->ctx, cipher, key, NULL,
+                                                 for_sealing || auth_key != NULL, NULL) == 1;
     if (ok && auth_key != NULL)
         ok = set_mac_key(ssl, made, auth_key);
     if (!ok) {
@@ -94,6 +100,19 @@ static enum kw_status packet_new(struct kw_crypto *crypto, enum kw_srtp_profile 
     }
     *ret = made;
     return KW_OK;
+}
+
+/*
+ * Asks for what libcrypto will touch: its context, and the cipher's own state, which it allocates
+ * next, so that it usually lies behind. A wrong guess costs nothing but the asking; a right one
+ * replaces some fifteen misses, one after the other, by one. Always inlined, else gcc drops it.
+ */
+static inline __attribute__((always_inline)) void prefetch_state(const EVP_CIPHER_CTX *ctx)
+{
+    const uint8_t *at = (const uint8_t *)ctx;
+
+    for (size_t i = 0; i < STATE_SIZE; i += 64)
+        __builtin_prefetch(at + i);
 }
 
 static enum kw_status packet_seal(struct kw_packet_key *key, const struct kw_packet *packet)
@@ -105,6 +124,7 @@ static enum kw_status packet_seal(struct kw_packet_key *key, const struct kw_pac
     };
     int len;
 
+    prefetch_state(ctx);
     KW_ASSERT(packet->aad_len <= INT_MAX && packet->body_len <= INT_MAX);
     if (EVP_EncryptInit_ex2(ctx, NULL, NULL, packet->iv, NULL) != 1 ||
         EVP_EncryptUpdate(ctx, NULL, &len, packet->aad, (int)packet->aad_len) != 1)
@@ -127,6 +147,7 @@ static bool start_open(EVP_CIPHER_CTX *ctx, const struct kw_packet *packet)
     };
     int len;
 
+    prefetch_state(ctx);
     KW_ASSERT(packet->aad_len <= INT_MAX && packet->body_len <= INT_MAX);
     return EVP_DecryptInit_ex2(ctx, NULL, NULL, packet->iv, NULL) == 1 &&
            EVP_CIPHER_CTX_set_params(ctx, params) == 1 &&
@@ -211,7 +232,6 @@ enum kw_status packet_part_init(struct kw_openssl *ssl, const struct kw_openssl_
 {
     /* A context of SRTP has two session keys (SRTP and SRTCP); one more for the known answers. */
     size_t count = config->srtp_keys == 0 ? 0 : 2 * config->srtp_keys + 1;
-    enum kw_status status;
 
     ssl->ops.packet_new = packet_new;
     ssl->ops.packet_seal = packet_seal;
@@ -225,15 +245,7 @@ enum kw_status packet_part_init(struct kw_openssl *ssl, const struct kw_openssl_
     ssl->packet_hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     if (ssl->packet_ctr == NULL || ssl->packet_hmac == NULL)
         return failed();
-    status = slots_init(&ssl->packets, ssl, sizeof(struct kw_packet_key), count);
-    for (size_t i = 0; status == KW_OK && i < count; i++) {
-        struct kw_packet_key *key = slots_at(&ssl->packets, i);
-
-        key->ctx = EVP_CIPHER_CTX_new();
-        if (key->ctx == NULL)
-            status = KW_ERR_MEMORY;
-    }
-    return status;
+    return slots_init(&ssl->packets, ssl, sizeof(struct kw_packet_key), count);
 }
 
 void packet_part_deinit(struct kw_openssl *ssl)
