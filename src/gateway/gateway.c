@@ -35,43 +35,20 @@ static size_t listener_count(const struct kw_gateway_config *config)
     return config->calls_max + KW_MAX((size_t)KW_STREAMS_PER_CALL, config->calls_max / 4);
 }
 
-static kw_ns shortest_period(const struct kw_gateway_config *config)
-{
-    kw_ns shortest = KW_NEVER;
-
-    for (size_t i = 0; i < config->tenant_count; i++)
-        shortest = KW_MIN(shortest, config->tenants[i].policy.rotation.period);
-    return shortest;
-}
-
-/*
- * A rotation has its second generation for the overlap of 10 s at most, so of calls that rotate by
- * the hour one in 270 has it. A quarter lets a whole fleet that is told to rotate at once through
- * in four overlaps, well within the 3 minutes between the latest due moment and the hour. With
- * periods of a few minutes that does not hold, and every call has a second place.
- */
-static size_t rotation_count(const struct kw_gateway_config *config)
-{
-    size_t share = config->calls_max;
-
-    if (shortest_period(config) >= KW_ROTATION_RARE)
-        share = KW_MAX(config->calls_max / KW_ROTATION_SHARE, KW_ROTATIONS_MIN);
-    return KW_MIN(share, config->calls_max);
-}
-
+/* Every call may rotate at any moment, and all at once when an operator says so. */
 static struct kw_session_pool_config pool_config(const struct kw_gateway_config *config)
 {
     return (struct kw_session_pool_config){
         .ssrc_max = KW_CALL_SSRC_MAX,
         .sessions = config->calls_max,
-        .rotations = rotation_count(config),
+        .rotations = config->calls_max,
         .has_ice = true,
     };
 }
 
 size_t kw_gateway_generations(const struct kw_gateway_config *config)
 {
-    return config->calls_max + rotation_count(config);
+    return 2 * config->calls_max;
 }
 
 size_t kw_gateway_size(const struct kw_gateway_config *config)

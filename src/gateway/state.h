@@ -36,10 +36,8 @@ enum {
     KW_HANDSHAKE_QUEUE = 256,   /* that wait for a later turn; 30 ms of work */
     KW_IDENTITIES = 8,          /* certificates made in idle time */
     KW_CALL_FACTS = 2,          /* opened, closed; its generations have their own */
-    KW_REFUSAL_RULES = 8,  /* of a tenant that are counted apart: more than one client breaks */
-    KW_ECHO_TAG = 1,       /* an m-line's own stream has one kind of source */
-    KW_ROTATION_SHARE = 4, /* one second generation for so many calls */
-    KW_ROTATIONS_MIN = 8,
+    KW_REFUSAL_RULES = 8, /* of a tenant that are counted apart: more than one client breaks */
+    KW_ECHO_TAG = 1,      /* an m-line's own stream has one kind of source */
     KW_NO_CALL = 0xffffffff,
     KW_ROUTE_FIRM = 0x80000000, /* the route's path is validated: nobody else may take it */
 };
@@ -62,8 +60,7 @@ enum {
  */
 #define KW_ATTEMPT_PRICE KW_S(2)
 #define KW_ATTEMPTS_SAVED KW_S(16)
-#define KW_ROTATION_RARE KW_S(300) /* the shortest period for which a share is enough */
-#define KW_STREAM_SILENT KW_S(1)   /* then another SSRC may take its place in the echo */
+#define KW_STREAM_SILENT KW_S(1) /* then another SSRC may take its place in the echo */
 
 /* Refusals beyond a tenant's budget, by rule, until the minute is over. */
 struct kw_refusal_count {

@@ -106,9 +106,7 @@ struct kw_generation {
 
     bool has_path; /* of media: selected by ICE, or given */
     struct kw_path path;
-    bool path_is_lent;  /* restart: the predecessor's, until our own agent selects one */
-    bool has_dtls_path; /* where the last DTLS datagram came from */
-    struct kw_path dtls_path;
+    bool path_is_lent; /* restart: the predecessor's, until our own agent selects one */
 
     kw_ns prepared, ready, switched, retired;
 
