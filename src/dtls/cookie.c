@@ -140,7 +140,7 @@ enum kw_status kw_cookie12_create(const struct kw_dtls_shared *shared, struct kw
 
     if (status != KW_OK)
         return status;
-    memcpy(dst, content.data, PERIOD_LEN);
+    memcpy(dst, room, PERIOD_LEN);
     memcpy(dst + PERIOD_LEN, mac, KW_COOKIE12_LEN - PERIOD_LEN);
     return KW_OK;
 }
