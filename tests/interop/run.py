@@ -46,24 +46,22 @@ def needs_go():
         raise Missing(f"Go 1.24, this one is {found[0]}.{found[1]}")
 
 
-def build_go(folder, program, work, tags):
-    """Builds a Go program; with PION_DTLS upon that checkout of pion/dtls."""
-    command = ["go", "build", "-o", program]
-    if os.environ.get("PION_DTLS"):
-        # Beside go.mod, not in it: what was fetched is nobody's dependency.
-        module = os.path.join(work, os.path.basename(program) + "-checkout")
-        for ending in (".mod", ".sum"):
-            shutil.copy(os.path.join(folder, "go" + ending), module + ending)
-        checkout = os.path.abspath(os.environ["PION_DTLS"])
-        subprocess.run(["go", "mod", "edit", "-replace", "github.com/pion/dtls/v3=" + checkout, module + ".mod"], check=True)
-        command += ["-mod=mod", "-modfile", module + ".mod", *tags]
-    built([*command, "."], folder, "its modules", {"GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"})
+def build_go(folder, program, *options):
+    built(["go", "build", "-o", program, *options, "."], folder, "its modules", {"GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"})
 
 
 def build_pion(work):
     needs_go()
-    program = os.path.join(work, "pion-peer")
-    build_go(os.path.join(HERE, "pion"), program, work, ["-tags", "dtls13"])
+    program, folder, options = os.path.join(work, "pion-peer"), os.path.join(HERE, "pion"), []
+    if os.environ.get("PION_DTLS"):
+        # Beside go.mod, not in it: what was fetched is nobody's dependency.
+        module = os.path.join(work, "pion-checkout")
+        for ending in (".mod", ".sum"):
+            shutil.copy(os.path.join(folder, "go" + ending), module + ending)
+        checkout = os.path.abspath(os.environ["PION_DTLS"])
+        subprocess.run(["go", "mod", "edit", "-replace", "github.com/pion/dtls/v3=" + checkout, module + ".mod"], check=True)
+        options = ["-tags", "dtls13", "-mod=mod", "-modfile", module + ".mod"]
+    build_go(folder, program, *options)
     return program
 
 
