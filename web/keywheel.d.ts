@@ -20,6 +20,8 @@ export class KeywheelError extends Error {
   retryMs?: number;
   /** Why the gateway ended the call. */
   end?: string;
+  /** The alert of DTLS with which it did. */
+  alert?: string;
 }
 
 export type KeywheelState =

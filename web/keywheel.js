@@ -18,6 +18,7 @@ const SETTLE_MS = 500; // until the next generation is heard: its jitter buffer 
 const OVERLAP_MS = 1500; // old packets still under way, and the jitter buffer behind them
 const SWAP_MS = 40; // both are heard: each browser takes up `muted` at its own next buffer, one of 10 or 20 ms
 const SWITCH_MS = 5000; // how long the gateway may take to say that it has switched too
+const VERDICT_MS = 1000; // between a failed handshake here and what the gateway says of it
 const PATH_GRACE_MS = 2500; // "disconnected" often heals by itself
 const RETIRE_MS = 12000; // the gateway keeps an old generation for its overlap, at most 10 s
 const FAREWELL_MS = 1000; // for the gateway's answer at the end
@@ -334,6 +335,7 @@ export class KeywheelCall extends EventTarget {
   #settled = { packetsSent: 0, packetsReceived: 0, packetsLost: 0, bytesSent: 0, bytesReceived: 0 };
   #waiting = new Map(); // "switched 3" -> resolve
   #isHeard = false; // something came back in this call
+  #verdict = null; // while the first generation connects: takes what the gateway says at its end
   #isClear = Promise.resolve(); // when the gateway has room for another generation
 
   constructor({ url, token = '', stream, configuration = {}, createAudio, automatic = true, fetch: ask }) {
@@ -392,7 +394,6 @@ export class KeywheelCall extends EventTarget {
       this.#finish(error);
       throw error;
     }
-    this.#listen();
     return this;
   }
 
@@ -403,7 +404,7 @@ export class KeywheelCall extends EventTarget {
     this.resource = generation.resource;
     this.#links = linksOf(response, this.url);
     this.#enter('connecting');
-    await deadline(generation.connected, CONNECT_MS, () => new KeywheelError('no-path', 'No network path to the gateway works.'));
+    await this.#connect(generation);
     generation.state = 'current';
     generation.audio.muted = false;
     this.current = generation;
@@ -422,6 +423,34 @@ export class KeywheelCall extends EventTarget {
     this.#isHeard = true;
     if (this.state === 'connected') this.#enter('live');
     this.emit('stream', { generation: this.current.number, stream: this.current.remote });
+  }
+
+  /*
+   * A browser does not say why DTLS failed; it looks like a path that does not work. The gateway does, so we listen to
+   * it from the beginning, and wait a moment for its word when the connection fails.
+   */
+  async #connect(generation) {
+    const ended = new Promise((resolve) => (this.#verdict = resolve));
+    this.#listen();
+    try {
+      await Promise.race([
+        deadline(generation.connected, CONNECT_MS, () => new KeywheelError('no-path', 'No network path to the gateway works.')),
+        ended.then((verdict) => Promise.reject(verdict)),
+      ]);
+    } catch (error) {
+      throw (await Promise.race([ended, sleep(VERDICT_MS, this.#abort.signal)])) ?? error;
+    } finally {
+      this.#verdict = null;
+    }
+  }
+
+  // What the gateway's last event means to whoever waits for the call.
+  #ending({ end, dtlsEnd, alert }) {
+    if (end === 'handshake' && dtlsEnd === 'policy')
+      return new KeywheelError('refused', `The gateway's policy and what this browser offers for DTLS have nothing in common (${alert}).`, {
+        rule: 'no-common-terms', end, alert,
+      });
+    return new KeywheelError('ended', `The gateway ended the call: ${end ?? 'no reason given'}.`, { end, alert });
   }
 
   // Resolves when the gateway says so, or after a time without its word.
@@ -572,7 +601,7 @@ export class KeywheelCall extends EventTarget {
         attempt = 0;
         await this.#readEvents(response.body);
       } catch (error) {
-        if (error.code === 'gone') return this.#callGone(resource);
+        if (error.code === 'gone') return this.current ? this.#callGone(resource) : undefined;
         if (error.code === 'refused' || error.code === 'unauthorized') return;
       }
       await sleep(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)], this.#abort.signal);
@@ -616,7 +645,9 @@ export class KeywheelCall extends EventTarget {
       // The first word of a stream: what happened while nobody listened.
       if (detail.rotation?.dueInSeconds === 0) this.#due('due');
     } else if (type === 'closed') {
-      this.#finish(new KeywheelError('ended', `The gateway ended the call: ${detail.end ?? 'no reason given'}.`, { end: detail.end }));
+      const ending = this.#ending(detail);
+      if (this.#verdict) this.#verdict(ending);
+      else this.#finish(ending);
     }
   }
 
@@ -666,8 +697,7 @@ export class KeywheelCall extends EventTarget {
     for (let attempt = 0; this.state !== 'ended'; attempt++) {
       try {
         await this.#open();
-        this.emit('newcall', {});
-        return this.#listen();
+        return this.emit('newcall', {});
       } catch (error) {
         this.next?.close();
         const isFinal = error.code === 'unauthorized' || error.code === 'refused' || performance.now() > until;
