@@ -18,7 +18,7 @@ export function isInstalled(name) {
 
 // What the fake devices need is asked for; what a person would have to answer is answered.
 // Nothing here concerns addresses, candidates, cryptography or autoplay.
-async function launchChromium({ profile }) {
+async function launchChromium({ profile, flags }) {
   return puppeteer.launch({
     executablePath: BROWSERS.chromium.executable,
     headless: true,
@@ -34,6 +34,7 @@ async function launchChromium({ profile }) {
       '--no-first-run',
       '--use-fake-ui-for-media-stream',
       '--use-fake-device-for-media-stream',
+      ...flags,
     ],
   });
 }
@@ -56,10 +57,10 @@ async function launchFirefox({ profile, preferences }) {
 }
 
 // A fresh browser with a fresh profile: {browser, version, close}.
-export async function launch(name, { preferences = {} } = {}) {
+export async function launch(name, { preferences = {}, flags = [] } = {}) {
   await startSound();
   const profile = mkdtempSync(join(tmpdir(), `kw-${name}-`));
-  const browser = await BROWSERS[name].launch({ profile, preferences });
+  const browser = await BROWSERS[name].launch({ profile, preferences, flags });
   return {
     browser,
     version: await browser.version(),
