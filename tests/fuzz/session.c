@@ -12,7 +12,7 @@
  *     {1, n & 1 + 1})
  *
  * Whatever happens: no packet is delivered twice, no key serves beyond L, nothing leaks; and
- * without orders that lose or alter, all media arrives.
+ * without orders that lose or alter, all media arrives as long as both sessions live.
  */
 #include "session/pair.h"
 
@@ -148,7 +148,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pair_settle(&pair);
     for (unsigned i = 0; i < 2; i++) {
         KW_ASSERT(pair.ends[i].twice == 0 && pair.ends[i].beyond == 0);
-        if (world.is_quiet)
+        /* a session that reached L without new keys has closed, as the policy says */
+        if (world.is_quiet && !pair.ends[0].has_ended && !pair.ends[1].has_ended)
             KW_ASSERT(pair.ends[i].got == pair.ends[1 - i].sent);
     }
     pair_deinit(&pair);
