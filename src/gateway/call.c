@@ -154,7 +154,7 @@ void kw_call_open(struct kw_gateway *gateway, struct kw_tenant *tenant,
     ret->outcome = kw_relay_join(gateway, call, offer->room);
     if (ret->outcome != KW_CALL_OK) {
         kw_call_free(gateway, call, now);
-        ret->retry_after_s = 10;
+        ret->retry_after_s = KW_FULL_RETRY_S;
         refused(gateway, tenant, offer, now, ret);
         return;
     }

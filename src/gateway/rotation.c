@@ -48,6 +48,13 @@ static bool may_go_on(struct kw_gateway *gateway, const struct kw_call *call, st
     return false;
 }
 
+static enum kw_call_outcome refusal_of(enum kw_status status)
+{
+    if (status == KW_ERR_STATE)
+        return KW_CALL_CONFLICT;
+    return status == KW_ERR_MEMORY ? KW_CALL_FULL : KW_CALL_FAILED;
+}
+
 static void unrecorded(struct kw_call_answer *ret)
 {
     ret->outcome = KW_CALL_UNRECORDED;
@@ -69,7 +76,8 @@ static void add(struct kw_gateway *gateway, struct kw_call *call, enum kw_method
     status = kw_call_add_leg(gateway, call, method, now, &leg);
     if (status != KW_OK) {
         kw_fact_release(gateway, &owed);
-        ret->outcome = status == KW_ERR_STATE ? KW_CALL_CONFLICT : KW_CALL_FAILED;
+        ret->outcome = refusal_of(status);
+        ret->retry_after_s = KW_FULL_RETRY_S;
         return;
     }
     leg->owed = owed;

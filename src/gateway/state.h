@@ -38,6 +38,7 @@ enum {
     KW_CALL_FACTS = 2,          /* opened, closed; its generations have their own */
     KW_REFUSAL_RULES = 8, /* of a tenant that are counted apart: more than one client breaks */
     KW_ECHO_TAG = 1,      /* an m-line's own stream has one kind of source */
+    KW_FULL_RETRY_S = 10, /* Retry-After when there is no room: calls end, overlaps too */
     KW_NO_CALL = 0xffffffff,
     KW_ROUTE_FIRM = 0x80000000, /* the route's path is validated: nobody else may take it */
 };

@@ -50,7 +50,7 @@ enum kw_call_outcome kw_tenant_admit(struct kw_gateway *gateway, struct kw_tenan
         return KW_CALL_DRAINING;
     }
     if (tenant->config->calls_max != 0 && tenant->calls >= tenant->config->calls_max) {
-        *retry_after_s = 10;
+        *retry_after_s = KW_FULL_RETRY_S;
         return KW_CALL_QUOTA;
     }
     if (!kw_bucket_has(&tenant->per_minute, price, KW_TENANT_MINUTE, now)) {
@@ -58,7 +58,7 @@ enum kw_call_outcome kw_tenant_admit(struct kw_gateway *gateway, struct kw_tenan
         return KW_CALL_QUOTA;
     }
     if (gateway->free_first == KW_NO_CALL) {
-        *retry_after_s = 10;
+        *retry_after_s = KW_FULL_RETRY_S;
         return KW_CALL_FULL;
     }
     kw_bucket_pay(&tenant->per_minute, price);
