@@ -48,59 +48,64 @@ static struct counter_thread *mine(void)
     static struct counter_thread nobody;
 
     if (own == NULL && counts != NULL) {
-        uint32_t place = atomic_fetch_add(&counts->used, 1);
+        uint32_t place = __atomic_fetch_add(&counts->used, 1, __ATOMIC_RELAXED);
 
         own = place < COUNTER_THREADS ? &counts->threads[place] : &nobody;
     }
     return own != NULL ? own : &nobody;
 }
 
+static void count(uint64_t *figure)
+{
+    __atomic_store_n(figure, *figure + 1, __ATOMIC_RELAXED);
+}
+
 EXPORT void *malloc(size_t size)
 {
-    atomic_fetch_add(&mine()->allocations, 1);
+    count(&mine()->allocations);
     return __libc_malloc(size);
 }
 
-EXPORT void *calloc(size_t count, size_t size)
+EXPORT void *calloc(size_t nmemb, size_t size)
 {
-    atomic_fetch_add(&mine()->allocations, 1);
-    return __libc_calloc(count, size);
+    count(&mine()->allocations);
+    return __libc_calloc(nmemb, size);
 }
 
-EXPORT void *realloc(void *mem, size_t size)
+EXPORT void *realloc(void *ptr, size_t size)
 {
-    atomic_fetch_add(&mine()->allocations, 1);
-    return __libc_realloc(mem, size);
+    count(&mine()->allocations);
+    return __libc_realloc(ptr, size);
 }
 
-EXPORT void *aligned_alloc(size_t align, size_t size)
+EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
-    atomic_fetch_add(&mine()->allocations, 1);
-    return __libc_memalign(align, size);
+    count(&mine()->allocations);
+    return __libc_memalign(alignment, size);
 }
 
-EXPORT int posix_memalign(void **ret, size_t align, size_t size)
+EXPORT int posix_memalign(void **memptr, size_t alignment, size_t size)
 {
-    atomic_fetch_add(&mine()->allocations, 1);
-    *ret = __libc_memalign(align, size);
-    return *ret != NULL ? 0 : ENOMEM;
+    count(&mine()->allocations);
+    *memptr = __libc_memalign(alignment, size);
+    return *memptr != NULL ? 0 : ENOMEM;
 }
 
-/* The function behind ours; looked up once. */
-#define REAL(name, type)                                                                           \
+/* The function behind ours; looked up once. Arguments are named as in pthread.h. */
+#define REAL(name, type, argument)                                                                 \
     static int (*real_##name)(type *);                                                             \
-    EXPORT int name(type *lock)                                                                    \
+    EXPORT int name(type *argument)                                                                \
     {                                                                                              \
         if (real_##name == NULL)                                                                   \
             *(void **)&real_##name = dlsym(RTLD_NEXT, #name);                                      \
-        atomic_fetch_add(&mine()->locks, 1);                                                       \
-        return real_##name(lock);                                                                  \
+        count(&mine()->locks);                                                                     \
+        return real_##name(argument);                                                              \
     }
 
-REAL(pthread_mutex_lock, pthread_mutex_t)
-REAL(pthread_mutex_trylock, pthread_mutex_t)
-REAL(pthread_rwlock_rdlock, pthread_rwlock_t)
-REAL(pthread_rwlock_wrlock, pthread_rwlock_t)
+REAL(pthread_mutex_lock, pthread_mutex_t, mutex)
+REAL(pthread_mutex_trylock, pthread_mutex_t, mutex)
+REAL(pthread_rwlock_rdlock, pthread_rwlock_t, rwlock)
+REAL(pthread_rwlock_wrlock, pthread_rwlock_t, rwlock)
 
 static void commit_sin(unsigned *max)
 {
@@ -120,10 +125,10 @@ static void commit_sin(unsigned *max)
     }
 }
 
-EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned max, int flags,
-                    struct timespec *timeout)
+EXPORT int recvmmsg(int fd, struct mmsghdr *vmessages, unsigned vlen, int flags,
+                    struct timespec *tmo)
 {
-    atomic_fetch_add(&mine()->receives, 1);
-    commit_sin(&max);
-    return (int)syscall(SYS_recvmmsg, fd, messages, max, flags, timeout);
+    count(&mine()->receives);
+    commit_sin(&vlen);
+    return (int)syscall(SYS_recvmmsg, fd, vmessages, vlen, flags, tmo);
 }

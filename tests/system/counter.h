@@ -4,22 +4,22 @@
 
 /*
  * What each thread of a program asked of the C library, in a file that the program (counter.c is
- * preloaded into it) and the test map. The program gets its name from KW_COUNT_FILE.
+ * preloaded into it) and the test map. The program gets its name from KW_COUNT_FILE. Only a thread
+ * itself writes its figures.
  */
 
-#include <stdatomic.h>
 #include <stdint.h>
 
 enum { COUNTER_THREADS = 32 };
 
 struct counter_thread {
-    _Atomic uint64_t allocations; /* malloc and its kin, free not */
-    _Atomic uint64_t locks;       /* mutexes and read-write locks */
-    _Atomic uint64_t receives;    /* calls of recvmmsg: the thread that has any moves the media */
+    uint64_t allocations; /* malloc and its kin, free not */
+    uint64_t locks;       /* mutexes and read-write locks */
+    uint64_t receives;    /* calls of recvmmsg: the thread that has any moves the media */
 };
 
 struct counter_file {
-    _Atomic uint32_t used;
+    uint32_t used;
     struct counter_thread threads[COUNTER_THREADS];
 };
 

@@ -49,6 +49,7 @@ struct sight {
 
 #define TOKEN "abcdefghijklmnopqrstuvwxyz"
 
+static const char preload[] = "LD_PRELOAD=" KW_COUNTER;
 static char config[64], token_file[64], count_file[64];
 static struct counter_file *counts;
 
@@ -107,8 +108,13 @@ static struct counter_thread media_thread(void)
     struct counter_thread ret = {0};
 
     for (size_t i = 0; i < COUNTER_THREADS; i++) {
-        if (atomic_load(&counts->threads[i].receives) != 0)
-            ret = counts->threads[i];
+        const struct counter_thread *thread = &counts->threads[i];
+
+        if (__atomic_load_n(&thread->receives, __ATOMIC_RELAXED) == 0)
+            continue;
+        ret.receives = __atomic_load_n(&thread->receives, __ATOMIC_RELAXED);
+        ret.locks = __atomic_load_n(&thread->locks, __ATOMIC_RELAXED);
+        ret.allocations = __atomic_load_n(&thread->allocations, __ATOMIC_RELAXED);
     }
     return ret;
 }
@@ -273,9 +279,9 @@ static bool neither_allocates_nor_locks(const struct sight *sight)
 static void watch_calls(const char *sin, struct sight *sight)
 {
     char sin_variable[64], file_variable[128];
-    const char *const wrapper[] = {
-        "strace", "-D",          "-f", "-ttt",       "-o", "trace", "-E", "LD_PRELOAD=" KW_COUNTER,
-        "-E",     file_variable, "-E", sin_variable, NULL};
+    const char *const wrapper[] = {"strace", "-D",         "-f",    "-ttt", "-o",
+                                   "trace",  "-E",         preload, "-E",   file_variable,
+                                   "-E",     sin_variable, NULL};
 
     snprintf(sin_variable, sizeof sin_variable, "KW_COUNT_SIN=%s", sin);
     snprintf(file_variable, sizeof file_variable, "KW_COUNT_FILE=%s", count_file);
@@ -285,8 +291,7 @@ static void watch_calls(const char *sin, struct sight *sight)
 static void watch_library(const char *sin, struct sight *sight)
 {
     char sin_variable[64], file_variable[128];
-    const char *const wrapper[] = {"env", "LD_PRELOAD=" KW_COUNTER, file_variable, sin_variable,
-                                   NULL};
+    const char *const wrapper[] = {"env", preload, file_variable, sin_variable, NULL};
 
     snprintf(sin_variable, sizeof sin_variable, "KW_COUNT_SIN=%s", sin);
     snprintf(file_variable, sizeof file_variable, "KW_COUNT_FILE=%s", count_file);
