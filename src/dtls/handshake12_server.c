@@ -172,7 +172,7 @@ static enum kw_status check_cookie(struct kw_dtls *dtls, const struct kw_client_
                                    bool *is_valid)
 {
     uint8_t parameters[KW_COOKIE12_HASH_LEN];
-    enum kw_verdict verdict;
+    enum kw_verdict verdict = KW_DROP_FORGED;
     enum kw_status status;
 
     *is_valid = false;
