@@ -128,7 +128,11 @@ KW_API KW_MUST_USE enum kw_status
 kw_session_add_generation(struct kw_session *session, const struct kw_generation_params *params,
                           kw_ns now, uint32_t *generation_ret);
 
-/* Client side: start talking on this path (ICE controlling: a pair to check). */
+/*
+ * Client side: start talking on this path (ICE controlling: a pair to check). Without ICE a
+ * generation has one path: KW_ERR_STATE once its association has begun. KW_ERR_MEMORY: it could not
+ * begin; the call may be repeated.
+ */
 KW_API KW_MUST_USE enum kw_status kw_session_add_path(struct kw_session *session,
                                                       uint32_t generation,
                                                       const struct kw_path *path, uint32_t priority,

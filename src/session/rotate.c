@@ -161,6 +161,7 @@ static enum kw_verdict receive_ask(struct kw_session *session, const struct mess
     struct kw_generation *current = kw_session_current_of(session);
     struct kw_rotate_offer offer = {
         .valid = true,
+        .until = now + KW_ROTATE_OFFER_MAX,
         .generation = message->generation,
         .fingerprint = message->fingerprint,
     };
@@ -240,10 +241,20 @@ void kw_rotate_receive(struct kw_session *session, struct kw_generation *from, s
     kw_session_count(session, verdict);
 }
 
+void kw_rotate_age(struct kw_session *session, kw_ns now)
+{
+    if (!session->offer.valid || now < session->offer.until)
+        return;
+    session->offer.valid = false;
+    if (session->due_reason == KW_REASON_PEER)
+        session->due_reason = KW_REASON_NONE; /* the peer will ask again */
+}
+
 void kw_rotate_tick(struct kw_session *session, kw_ns now)
 {
     struct kw_generation *next = kw_session_next_of(session);
 
+    kw_rotate_age(session, now);
     if (next == NULL || !next->asks || next->stage != KW_STAGE_PREPARED ||
         now < next->engines->resend_at)
         return;

@@ -212,6 +212,7 @@ enum kw_status kw_session_add_generation(struct kw_session *session,
     enum kw_status status;
 
     kw_session_stamp(session, now);
+    kw_rotate_age(session, now);
     if (session->closed)
         return KW_ERR_CLOSED;
     if (!params_fit(session, params))
@@ -273,6 +274,8 @@ enum kw_status kw_session_add_path(struct kw_session *session, uint32_t generati
         return KW_ERR_STATE;
     if (gen->ice != NULL)
         return kw_ice_add_path(gen->ice, path, priority, now);
+    if (gen->stage != KW_STAGE_PREPARED)
+        return KW_ERR_STATE; /* its association lives on the path that it was given */
     gen->path = *path;
     gen->has_path = true;
     return gen->role == KW_DTLS_CLIENT ? kw_generation_begin(session, gen, now) : KW_OK;

@@ -46,6 +46,11 @@ enum {
 #define KW_ROTATE_RESEND KW_MS(250) /* ROTATE is not reliable; doubles */
 #define KW_ROTATE_RESEND_MAX KW_S(2)
 /*
+ * An offer that its asker has not repeated is over: four of its longest pauses, so that three in a
+ * row may get lost. Whoever answered later would wait for a hello that nobody sends.
+ */
+#define KW_ROTATE_OFFER_MAX (4 * KW_ROTATE_RESEND_MAX)
+/*
  * No byte is sent beyond L. A batch asks for all its outlets first, so that as many packets of the
  * largest size may follow one look at the counters; but at most a 64th of L, since `due` comes at
  * 95 % at the latest.
@@ -129,6 +134,7 @@ struct kw_track {
 /* A ROTATE that waits for the owner to prepare a generation. */
 struct kw_rotate_offer {
     bool valid;
+    kw_ns until;         /* it holds, unless it is repeated */
     uint32_t generation; /* the peer's number */
     uint8_t hello_hash[32];
     struct kw_fingerprint fingerprint;
@@ -267,6 +273,8 @@ enum kw_status kw_rotate_answer(struct kw_session *session, struct kw_generation
 void kw_rotate_receive(struct kw_session *session, struct kw_generation *from, struct kw_bytes raw,
                        kw_ns now);
 void kw_rotate_tick(struct kw_session *session, kw_ns now);
+/* Forgets an offer that nobody repeats. */
+void kw_rotate_age(struct kw_session *session, kw_ns now);
 /* overlap is possible: the peer is one of us. */
 bool kw_rotate_able(const struct kw_session *session, const struct kw_generation *current);
 

@@ -388,6 +388,8 @@ kw_ns kw_wheel_deadline(const struct kw_session *session)
     }
     if (current == NULL)
         return deadline;
+    if (session->offer.valid)
+        deadline = KW_MIN(deadline, session->offer.until);
     if (!is_busy && can_rotate(session, current))
         deadline = KW_MIN(deadline, session->due_reason == KW_REASON_NONE ? session->due_at
                                                                           : session->announce_at);

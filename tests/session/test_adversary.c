@@ -93,6 +93,48 @@ static void an_attempt_that_is_given_up_is_over(void **state)
     end(pair);
 }
 
+/*
+ * B hears a ROTATE while it cannot answer, and the asker gives up. Whatever B wants later, it does
+ * not wait for the hello of long ago.
+ */
+static void an_old_offer_is_not_answered(void **state)
+{
+    struct pair *pair = begin(&plain);
+    struct pair_end *a = &pair->ends[PAIR_A], *b = &pair->ends[PAIR_B];
+
+    (void)state;
+    b->is_lazy = true;
+    kw_session_rotate(a->session, KW_REASON_OPERATOR, pair->now);
+    while (a->events[KW_SESSION_EVENT_FAILED] == 0)
+        pair_run(pair, pair->now + KW_MS(100));
+    a->is_lazy = true; /* asks no more */
+    assert_true(b->session->offer.valid);
+    pair_run(pair, pair->now + KW_ROTATE_OFFER_MAX);
+    assert_false(b->session->offer.valid);
+    assert_int_equal(b->session->due_reason, KW_REASON_NONE);
+    end(pair);
+}
+
+/* A second path, at any time after the association began, is refused and changes nothing. */
+static void a_path_is_given_once(void **state)
+{
+    struct pair *pair = begin(&plain);
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct pair_end *one = &pair->ends[i];
+        const struct kw_path other = net_path(7, 9);
+        struct kw_outlet outlet;
+
+        assert_int_equal(kw_session_add_path(one->session, 1, &one->path, 0, pair->now),
+                         KW_ERR_STATE);
+        assert_int_equal(kw_session_add_path(one->session, 1, &other, 0, pair->now), KW_ERR_STATE);
+        assert_true(kw_session_outlet(one->session, pair->now, &outlet));
+        assert_true(kw_path_equal(&outlet.path, &one->path));
+    }
+    end(pair);
+}
+
 /* What is said again and again takes no place from what is said once. */
 static void repeated_events_push_nothing_out(void **state)
 {
@@ -160,6 +202,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_forged_hello_does_not_occupy_next),
         cmocka_unit_test(an_attempt_that_is_given_up_is_over),
+        cmocka_unit_test(an_old_offer_is_not_answered),
+        cmocka_unit_test(a_path_is_given_once),
         cmocka_unit_test(repeated_events_push_nothing_out),
         cmocka_unit_test(a_batch_does_not_cross_the_limit),
     };
