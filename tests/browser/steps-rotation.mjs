@@ -82,6 +82,8 @@ async function rotateInParallel(lab) {
         const control = await listen(lab, gateway, agent, () => pause(1000 * CONTROL_S), { automatic: false });
         const rotating = await listen(lab, gateway, agent, async (call) => {
           await call.run(awaitRotations, { count: ROTATIONS, patienceMs: 8000 * ROTATIONS });
+          // The next one may be due within the pause.
+          await call.run(() => { lab.call.automatic = false; });
           await pause(2500);
         });
         for (const which of ['agent', 'ear']) {
