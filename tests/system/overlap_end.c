@@ -8,7 +8,6 @@
  */
 #include "overlap_end.h"
 
-#include <keywheel/openssl.h>
 
 #include <poll.h>
 #include <stdio.h>

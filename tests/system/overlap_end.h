@@ -8,6 +8,7 @@
  * down what became of every packet of the other end.
  */
 
+#include <keywheel/openssl.h>
 #include <keywheel/session.h>
 
 enum { OVERLAP_SECONDS_MAX = 600, OVERLAP_WINDOWS_MAX = 2 * OVERLAP_SECONDS_MAX };

@@ -103,6 +103,7 @@ static void free_lab(struct lab *lab)
 {
     for (unsigned i = 0; i < 2; i++) {
         lab->identities[i].crypto->ops->identity_free(lab->identities[i].identity);
+        kw_openssl_free(lab->identities[i].crypto);
         munmap(lab->figures[i]->is_thrown, packets_of(&lab->plan));
         munmap(lab->figures[i]->delays, packets_of(&lab->plan) * sizeof(uint32_t));
         munmap(lab->figures[i], sizeof *lab->figures[i]);
