@@ -82,7 +82,7 @@ async function withBrowser(title, { browser: how, tenant = [] }, run) {
       const page = await browser.newPage();
       await page.goto(`${gateway.origin}/`);
       await page.click('h1'); // a gesture, as a person would make
-      await run({ gateway, folder, browser, call: () => page.evaluate(callOnce, { token: TOKEN, seconds: 2 }) });
+      await run({ gateway, folder, browser, call: () => page.evaluate(callOnce, { token: TOKEN, seconds: 3 }) });
     } finally {
       await close();
       await gateway.stop();
