@@ -588,9 +588,13 @@ static void a_token_leaves_no_copy(void **state)
     static const char *const paths[] = {"/", "/v1/quiet", "/nothing", "/v1/quiet?a=b"};
     static char sent[256];
     char token[TOKEN_LEN + 1];
-    int fd = client_connect(&address);
+    int fd;
 
     (void)state;
+#ifdef __SANITIZE_ADDRESS__
+    skip(); /* its shadow is terabytes to look through, and it keeps what was freed */
+#endif
+    fd = client_connect(&address);
     for (size_t i = 0; i < KW_ARRAY_LEN(paths); i++) {
         unmask(token);
         snprintf(sent, sizeof sent,
