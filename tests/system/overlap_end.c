@@ -8,7 +8,6 @@
  */
 #include "overlap_end.h"
 
-
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
