@@ -297,6 +297,12 @@ void kw_dtls_flight_begin(struct kw_dtls *dtls);
 struct kw_writer kw_dtls_message_begin(struct kw_dtls *dtls);
 KW_MUST_USE enum kw_status kw_dtls_message_end(struct kw_dtls *dtls, const struct kw_writer *body,
                                                uint8_t type, uint16_t epoch);
+/*
+ * Signs content with our identity and writes scheme and signature: RFC 5246, section 4.7
+ * (DigitallySigned), and RFC 8446, section 4.4.3.
+ */
+KW_MUST_USE enum kw_status kw_dtls_write_signature(struct kw_dtls *dtls, struct kw_bytes content,
+                                                   struct kw_writer *message);
 /* The first timeout, doubled with each expiry. */
 kw_ns kw_dtls_timeout(const struct kw_dtls *dtls);
 void kw_dtls_arm_retransmit(struct kw_dtls *dtls);

@@ -147,6 +147,22 @@ enum kw_status kw_dtls_message_end(struct kw_dtls *dtls, const struct kw_writer 
     return kw_dtls_transcript_add(dtls, type, seq, kw_writer_view(body));
 }
 
+enum kw_status kw_dtls_write_signature(struct kw_dtls *dtls, struct kw_bytes content,
+                                       struct kw_writer *message)
+{
+    uint8_t signature[KW_SIGNATURE_MAX];
+    size_t signature_len;
+    enum kw_status status = dtls->crypto->ops->sign(
+        dtls->identity, (enum kw_sigscheme)dtls->our_scheme, content, signature, &signature_len);
+
+    if (status != KW_OK)
+        return status;
+    kw_write_u16(message, dtls->our_scheme);
+    kw_write_vector(message, (struct kw_bytes){signature, signature_len}, 2);
+    dtls->facts.our_scheme = (enum kw_sigscheme)dtls->our_scheme;
+    return KW_OK;
+}
+
 void kw_dtls_flight_send(struct kw_dtls *dtls)
 {
     kw_flight_send(&dtls->hs->out);

@@ -227,19 +227,12 @@ static enum kw_status handle_request(struct kw_dtls *dtls, const struct kw_messa
 
 static enum kw_status write_verify(struct kw_dtls *dtls)
 {
-    uint8_t signature[KW_SIGNATURE_MAX];
-    struct kw_writer out;
-    size_t signature_len;
-    enum kw_status status = dtls->crypto->ops->sign(
-        dtls->identity, (enum kw_sigscheme)dtls->our_scheme,
-        (struct kw_bytes){dtls->hs->raw, dtls->hs->raw_len}, signature, &signature_len);
+    struct kw_writer out = kw_dtls_message_begin(dtls);
+    enum kw_status status =
+        kw_dtls_write_signature(dtls, (struct kw_bytes){dtls->hs->raw, dtls->hs->raw_len}, &out);
 
     if (status != KW_OK)
         return status;
-    out = kw_dtls_message_begin(dtls);
-    kw_write_u16(&out, dtls->our_scheme);
-    kw_write_vector(&out, (struct kw_bytes){signature, signature_len}, 2);
-    dtls->facts.our_scheme = (enum kw_sigscheme)dtls->our_scheme;
     return kw_dtls_message_end(dtls, &out, KW_HS_CERTIFICATE_VERIFY, KW_EPOCH_PLAIN);
 }
 

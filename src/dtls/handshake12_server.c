@@ -260,11 +260,11 @@ static enum kw_status write_hello(struct kw_dtls *dtls, const struct choice12 *c
 /* RFC 8422, section 5.4: the signature covers both randoms and the parameters. */
 static enum kw_status write_key_exchange(struct kw_dtls *dtls, uint16_t group)
 {
-    uint8_t share[KW_KX_SHARE_MAX], signature[KW_SIGNATURE_MAX];
+    uint8_t share[KW_KX_SHARE_MAX];
     uint8_t content[2 * KW_RANDOM_LEN + 4 + 255];
-    struct kw_writer out = kw_writer_of(content, sizeof content);
+    struct kw_writer out, signed_part = kw_writer_of(content, sizeof content);
     struct kw_bytes parameters;
-    size_t share_len, signature_len;
+    size_t share_len;
     enum kw_status status;
 
     kw_dtls_free_kx(dtls);
@@ -273,23 +273,20 @@ static enum kw_status write_key_exchange(struct kw_dtls *dtls, uint16_t group)
     if (status != KW_OK)
         return status;
     dtls->hs->kx_group[0] = group;
-    kw_write_bytes(&out, (struct kw_bytes){dtls->hs->client_random, KW_RANDOM_LEN});
-    kw_write_bytes(&out, (struct kw_bytes){dtls->hs->server_random, KW_RANDOM_LEN});
-    kw_write_u8(&out, CURVE_NAMED);
-    kw_write_u16(&out, group);
-    kw_write_vector(&out, (struct kw_bytes){share, share_len}, 1);
-    if (out.failed)
+    kw_write_bytes(&signed_part, (struct kw_bytes){dtls->hs->client_random, KW_RANDOM_LEN});
+    kw_write_bytes(&signed_part, (struct kw_bytes){dtls->hs->server_random, KW_RANDOM_LEN});
+    kw_write_u8(&signed_part, CURVE_NAMED);
+    kw_write_u16(&signed_part, group);
+    kw_write_vector(&signed_part, (struct kw_bytes){share, share_len}, 1);
+    if (signed_part.failed)
         return KW_ERR_LIMIT;
-    status = dtls->crypto->ops->sign(dtls->identity, (enum kw_sigscheme)dtls->our_scheme,
-                                     kw_writer_view(&out), signature, &signature_len);
-    if (status != KW_OK)
-        return status;
-    parameters = (struct kw_bytes){content + 2 * KW_RANDOM_LEN, out.len - 2 * KW_RANDOM_LEN};
+    parameters =
+        (struct kw_bytes){content + 2 * KW_RANDOM_LEN, signed_part.len - 2 * KW_RANDOM_LEN};
     out = kw_dtls_message_begin(dtls);
     kw_write_bytes(&out, parameters);
-    kw_write_u16(&out, dtls->our_scheme);
-    kw_write_vector(&out, (struct kw_bytes){signature, signature_len}, 2);
-    dtls->facts.our_scheme = (enum kw_sigscheme)dtls->our_scheme;
+    status = kw_dtls_write_signature(dtls, kw_writer_view(&signed_part), &out);
+    if (status != KW_OK)
+        return status;
     return kw_dtls_message_end(dtls, &out, KW_HS_SERVER_KEY_EXCHANGE, KW_EPOCH_PLAIN);
 }
 

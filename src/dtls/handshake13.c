@@ -122,24 +122,19 @@ static enum kw_status write_certificate(struct kw_dtls *dtls)
 
 static enum kw_status write_verify(struct kw_dtls *dtls)
 {
-    uint8_t digest[KW_DIGEST_MAX], signature[KW_SIGNATURE_MAX];
+    uint8_t digest[KW_DIGEST_MAX];
     uint8_t content[VERIFY_PADDING + VERIFY_LABEL + 1 + KW_DIGEST_MAX];
     struct kw_writer out;
-    size_t content_len, signature_len;
+    size_t content_len;
     enum kw_status status = kw_dtls_transcript_hash(dtls, digest);
 
     if (status != KW_OK)
         return status;
     content_len = make_signed(dtls->role, digest, kw_hash_len(dtls->suite->hash), content);
-    status =
-        dtls->crypto->ops->sign(dtls->identity, (enum kw_sigscheme)dtls->our_scheme,
-                                (struct kw_bytes){content, content_len}, signature, &signature_len);
+    out = kw_dtls_message_begin(dtls);
+    status = kw_dtls_write_signature(dtls, (struct kw_bytes){content, content_len}, &out);
     if (status != KW_OK)
         return status;
-    out = kw_dtls_message_begin(dtls);
-    kw_write_u16(&out, dtls->our_scheme);
-    kw_write_vector(&out, (struct kw_bytes){signature, signature_len}, 2);
-    dtls->facts.our_scheme = (enum kw_sigscheme)dtls->our_scheme;
     return kw_dtls_message_end(dtls, &out, KW_HS_CERTIFICATE_VERIFY, KW_EPOCH_HANDSHAKE);
 }
 

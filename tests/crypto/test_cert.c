@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Certificates: ours read by libcrypto's full parser, libcrypto's read by our small one. */
-#include <keywheel/openssl.h>
-
 #include "crypto/cert.h"
 
 #include "check.h"
+#include "provider.h"
 #include "support/toy_crypto.h"
 
 #include <openssl/rsa.h>
@@ -13,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-static struct kw_crypto *crypto;
 
 static struct kw_bytes view_of(const uint8_t *data, size_t len)
 {
@@ -362,21 +359,6 @@ static void no_room_writes_nothing(void **state)
         assert_int_equal(kw_cert_write(view_of(tbs, tbs_len), view_of(tbs, 72), der, size), 0);
 }
 
-static int setup(void **state)
-{
-    struct kw_openssl_config config = {.associations = 2, .handshakes = 2};
-
-    (void)state;
-    return kw_openssl_new(&config, &crypto) == KW_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    kw_openssl_free(crypto);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -389,5 +371,5 @@ int main(void)
         cmocka_unit_test(no_room_writes_nothing),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, provider_begin, provider_end);
 }

@@ -3,15 +3,13 @@
  * What is left on the dead stack after a key exchange. The stack below is painted, an operation
  * runs, and the area is searched for the secret it returned.
  */
-#include <keywheel/openssl.h>
-
 #include "check.h"
+#include "provider.h"
 
 #include <string.h>
 
 enum { DEPTH = 128 * 1024, PAINT = 0xc3, PIECE = 16 };
 
-static struct kw_crypto *crypto;
 static const uint8_t *area; /* dead stack, on purpose */
 
 __attribute__((noinline)) static void paint(void)
@@ -89,21 +87,6 @@ static void the_search_can_find(void **state)
     assert_int_equal(find(a.bytes, a.len), 0);
 }
 
-static int setup(void **state)
-{
-    struct kw_openssl_config config = {.associations = 2, .handshakes = 2};
-
-    (void)state;
-    return kw_openssl_new(&config, &crypto) == KW_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    kw_openssl_free(crypto);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -111,5 +94,5 @@ int main(void)
         cmocka_unit_test(the_search_can_find),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, provider_begin, provider_end);
 }

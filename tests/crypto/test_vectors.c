@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Known answers of RFCs and of independent implementations, through the provider on libcrypto. */
-#include <keywheel/openssl.h>
-
 #include "crypto/hkdf.h"
 #include "crypto/mlkem/mlkem.h"
 
+#include "provider.h"
 #include "vectors.h"
 
 #include <openssl/evp.h>
-
-static struct kw_crypto *crypto;
 
 static struct kw_bytes hex(const char *text)
 {
@@ -388,21 +385,6 @@ static void mlkem_of_another_implementation(void **state)
     assert_memory_equal(sum, wanted, sizeof sum);
 }
 
-static int setup(void **state)
-{
-    struct kw_openssl_config config = {.associations = 2, .handshakes = 2};
-
-    (void)state;
-    return kw_openssl_new(&config, &crypto) == KW_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    kw_openssl_free(crypto);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -417,5 +399,5 @@ int main(void)
         cmocka_unit_test(mlkem_of_another_implementation),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, provider_begin, provider_end);
 }

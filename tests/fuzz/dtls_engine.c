@@ -13,7 +13,7 @@
  * Whatever happens: no crash, no leak, no endless flight, deadlines move on, CLOSED comes last. A
  * world without orders that alter completes its handshake.
  */
-#include "dtls/pair.h"
+#include "fuzz/dtls_world.h"
 
 #include "base/assert.h"
 #include "support/toy_crypto.h"
@@ -114,24 +114,13 @@ static void obey(struct pair *pair, struct world *world, struct kw_reader *in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const size_t mtus[] = {256, 600, 1200, 1200};
     static struct pair pair;
     struct kw_reader in = kw_reader_of(data, size);
     struct world world = {.lose = false};
-    uint8_t kind = kw_read_u8(&in);
+    struct pair_config config = dtls_world(kw_read_u8(&in));
     bool is_idle = kw_reader_left(&in) == 0;
 
-    KW_ASSERT(pair_init(&pair, &(struct pair_config){
-                                   .seed = 1,
-                                   .link = {.delay = KW_MS(10)},
-                                   .mtu = mtus[kind & 3],
-                                   .dtls12 = (kind & 4) != 0,
-                                   .only_dtls12 = (kind & 12) == 12,
-                                   .require_cookie = (kind & 16) != 0,
-                                   .use_cid = (kind & 32) != 0,
-                                   .server_group = kind & 64 ? KW_GROUP_P256 : KW_GROUP_NONE,
-                                   .fail_fast = (kind & 128) != 0,
-                               }) == KW_OK);
+    KW_ASSERT(pair_init(&pair, &config) == KW_OK);
     pair.net.tap = interfere;
     pair.net.tap_ctx = &world;
     for (int i = 0; i < 64 && kw_reader_left(&in) != 0; i++)

@@ -10,7 +10,7 @@
  * with the orders 0 XOR, 1 overwrite, 2 insert, 3 cut out as many, 4 end the message at `at`,
  * 5 another type. A world without changes completes its handshake.
  */
-#include "dtls/pair.h"
+#include "fuzz/dtls_world.h"
 
 #include "base/assert.h"
 
@@ -108,9 +108,8 @@ static void remember(struct pair *made, enum kw_dtls_role role, struct kw_dtls_p
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const size_t mtus[] = {256, 600, 1200, 1200};
     struct kw_reader in = kw_reader_of(data, size);
-    uint8_t kind = kw_read_u8(&in);
+    struct pair_config config = dtls_world(kw_read_u8(&in));
     bool is_client = (kw_read_u8(&in) & 1) == 0;
 
     plan = (struct plan){.hostile = NULL};
@@ -124,18 +123,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         len = kw_read_u8(&in);
         change->bytes = kw_read_bytes(&in, KW_MIN(len, kw_reader_left(&in)));
     }
-    KW_ASSERT(pair_init(&pair, &(struct pair_config){
-                                   .seed = 1,
-                                   .link = {.delay = KW_MS(10)},
-                                   .mtu = mtus[kind & 3],
-                                   .dtls12 = (kind & 4) != 0,
-                                   .only_dtls12 = (kind & 12) == 12,
-                                   .require_cookie = (kind & 16) != 0,
-                                   .use_cid = (kind & 32) != 0,
-                                   .server_group = kind & 64 ? KW_GROUP_P256 : KW_GROUP_NONE,
-                                   .fail_fast = (kind & 128) != 0,
-                                   .prepare = is_client ? remember : NULL,
-                               }) == KW_OK);
+    if (is_client)
+        config.prepare = remember;
+    KW_ASSERT(pair_init(&pair, &config) == KW_OK);
     if (!is_client)
         plan.hostile = pair.end[KW_DTLS_SERVER].dtls;
     if (plan.change_count == 0) {
