@@ -235,4 +235,27 @@ static inline bool gateway_sends_to(struct world *world, uint8_t last)
     return kw_ice_selected(world->gateway, &path) && path.remote.ip[3] == last;
 }
 
+/* A check of the client from this path, with this password; returns its length. */
+static inline size_t request_from(struct world *world, const struct kw_path *from, const char *pwd,
+                                  bool nominate, uint32_t priority)
+{
+    uint8_t data[KW_STUN_MESSAGE_MAX], transaction[KW_STUN_TRANSACTION_LEN] = {9, 9};
+    struct kw_writer out = kw_writer_of(data, sizeof data);
+    struct kw_path seen = flip(from);
+    size_t len;
+
+    transaction[2] = (uint8_t)dice_roll(&world->dice);
+    kw_stun_begin(&out, KW_STUN_REQUEST, transaction);
+    kw_stun_write_username(&out, (struct kw_bytes){(const uint8_t *)world->gateway_side.ufrag, 8},
+                           (struct kw_bytes){(const uint8_t *)world->client_side.ufrag, 8});
+    kw_stun_write_priority(&out, priority);
+    kw_stun_write_role(&out, KW_STUN_CONTROLLING, 1);
+    if (nominate)
+        kw_stun_write_use_candidate(&out);
+    len = kw_stun_finish(&out, crypto, (struct kw_bytes){(const uint8_t *)pwd, strlen(pwd)});
+    assert_int_not_equal(len, 0);
+    (void)!kw_ice_receive(world->gateway, &seen, data, len, world->now);
+    return len;
+}
+
 #endif
