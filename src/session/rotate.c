@@ -12,7 +12,8 @@
  *      ROTATE only: 32 bytes SHA-256 of the coming ClientHello.random
  *
  * Application data is not reliable: the asker repeats itself until it is answered, the other
- * answers each time. When both ask at once the larger hash asks and the smaller answers.
+ * answers each time. When both ask at once the larger hash asks and the smaller answers. Nor does
+ * it come in order, so numbers tell which of two wishes is the newer one: an asker's only grow.
  */
 #include "session/session.h"
 
@@ -168,6 +169,9 @@ static enum kw_verdict receive_ask(struct kw_session *session, const struct mess
 
     if (session->method != KW_METHOD_OVERLAP || current == NULL)
         return KW_DROP_UNEXPECTED;
+    if (message->generation < session->asked)
+        return KW_DROP_OLD; /* its asker has given that attempt up; nobody will say its hello */
+    session->asked = message->generation;
     if (kw_session_previous_of(session) != NULL)
         return KW_DROP_UNEXPECTED; /* it asks again; ours retires meanwhile */
     memcpy(offer.hello_hash, message->hello_hash, sizeof offer.hello_hash);

@@ -162,6 +162,7 @@ struct kw_session {
     kw_ns overdue_since; /* 0: not */
     kw_ns overdue_at;    /* when it is said again */
     struct kw_rotate_offer offer;
+    uint32_t asked; /* the newest number that the peer has asked with */
     struct kw_track tracks[KW_SESSION_TRACKED];
 
     bool closed;

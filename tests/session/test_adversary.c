@@ -115,6 +115,51 @@ static void an_old_offer_is_not_answered(void **state)
     end(pair);
 }
 
+/* The network keeps the first protected record that B sends, and delivers it later. */
+struct delay {
+    kw_ns by;
+    bool is_done;
+};
+
+static bool delay_first_of_b(void *ctx, struct net *net, const struct kw_path *path, uint8_t *data,
+                             size_t *len, kw_ns now)
+{
+    struct delay *delay = ctx;
+    const struct kw_path of_b = net_path(PAIR_B + 1, PAIR_A + 1);
+
+    if (delay->is_done || (data[0] & 0xe0) != 0x20 || !kw_address_equal(&path->local, &of_b.local))
+        return true;
+    delay->is_done = true;
+    net_inject(net, path, data, *len, now + delay->by);
+    return false;
+}
+
+/*
+ * B asks, thinks better of it and asks anew; the network brings the second ROTATE first. The first
+ * one is old then, whatever the moment it comes: it must not overturn the handshake that is under
+ * way, nor be taken for another wish.
+ */
+static void a_rotate_that_comes_late_is_old(void **state)
+{
+    (void)state;
+    for (kw_ns late = KW_MS(10); late <= KW_MS(400); late += KW_MS(10)) {
+        struct pair *pair = begin(&plain);
+        struct delay delay = {.by = KW_MS(30) + late};
+
+        pair->net.tap = delay_first_of_b;
+        pair->net.tap_ctx = &delay;
+        kw_session_rotate(pair->ends[PAIR_B].session, KW_REASON_OPERATOR, pair->now);
+        pair_run(pair, pair->now + KW_MS(1));
+        assert_int_equal(pair_prepare(pair, &pair->ends[PAIR_B]), KW_OK);
+        pair_run(pair, pair->now + KW_S(1));
+        for (unsigned i = 0; i < 2; i++)
+            CHECK(pair->ends[i].events[KW_SESSION_EVENT_SWITCHED] == 2, "late by %llu ms",
+                  (unsigned long long)(late / KW_MS(1)));
+        assert_int_equal(pair->ends[PAIR_A].events[KW_SESSION_EVENT_DUE], 1);
+        end(pair);
+    }
+}
+
 /* A second path, at any time after the association began, is refused and changes nothing. */
 static void a_path_is_given_once(void **state)
 {
@@ -203,6 +248,7 @@ int main(void)
         cmocka_unit_test(a_forged_hello_does_not_occupy_next),
         cmocka_unit_test(an_attempt_that_is_given_up_is_over),
         cmocka_unit_test(an_old_offer_is_not_answered),
+        cmocka_unit_test(a_rotate_that_comes_late_is_old),
         cmocka_unit_test(a_path_is_given_once),
         cmocka_unit_test(repeated_events_push_nothing_out),
         cmocka_unit_test(a_batch_does_not_cross_the_limit),

@@ -293,7 +293,10 @@ static void forged_packets_move_nothing(void **state)
     end(pair);
 }
 
-/* Everything the network saw once comes again, much later: nothing is accepted twice. */
+/*
+ * Everything the network saw once comes again, much later, to whom it was sent and back to its
+ * sender: nothing is accepted twice.
+ */
 struct recorder {
     struct pair *pair;
     size_t count;
@@ -337,10 +340,12 @@ static void replayed_rotations_are_ignored(void **state)
     switched = pair->ends[0].events[KW_SESSION_EVENT_SWITCHED];
     assert_int_equal(switched, 2);
     for (size_t i = 0; i < recorder->count; i++) {
-        struct kw_path seen = {.local = recorder->datagrams[i].path.remote,
-                               .remote = recorder->datagrams[i].path.local};
+        const struct kw_path *again = &recorder->datagrams[i].path;
+        struct kw_path back = {.local = again->remote, .remote = again->local};
 
-        net_inject(&pair->net, &seen, recorder->datagrams[i].data, recorder->datagrams[i].len,
+        net_inject(&pair->net, again, recorder->datagrams[i].data, recorder->datagrams[i].len,
+                   pair->now + KW_MS(i));
+        net_inject(&pair->net, &back, recorder->datagrams[i].data, recorder->datagrams[i].len,
                    pair->now + KW_MS(i));
     }
     pair_run(pair, pair->now + KW_S(10));
