@@ -23,6 +23,12 @@ extern "C" {
 
 struct kw_session;
 
+/*
+ * The ALPN value (RFC 7301) by which two Keywheel peers know each other. It changes no record that
+ * follows; it says that ROTATE is understood.
+ */
+#define KW_SESSION_ALPN "keywheel/1"
+
 enum {
     KW_SESSION_GENERATIONS = 3, /* previous, current, next */
     KW_SESSION_HEADROOM = 64,   /* before a packet handed to us for sending */
@@ -91,7 +97,10 @@ struct kw_session_shared {
 struct kw_session_params {
     const struct kw_terms *terms;
     size_t ssrc_max; /* at most the pool's */
-    /* How generations after the first will come; KW_METHOD_CAP: they cannot. */
+    /*
+     * How generations after the first will come; KW_METHOD_CAP: they cannot. A peer who agreed to
+     * KW_SESSION_ALPN in DTLS 1.3 rotates by `overlap` whatever stands here.
+     */
     enum kw_method method;
     size_t mtu; /* 0: default */
 };
@@ -106,7 +115,7 @@ struct kw_generation_params {
     bool controlling;
     struct kw_ice_credentials local;
     struct kw_ice_credentials remote;
-    struct kw_bytes alpn;
+    struct kw_bytes alpn; /* KW_SESSION_ALPN: ready for `overlap`; or empty */
     enum kw_method method;
 };
 
@@ -265,6 +274,11 @@ KW_API KW_MUST_USE bool kw_session_facts(const struct kw_session *session, uint3
                                          kw_ns now, struct kw_generation_facts *ret);
 /* Number of the generation we send with; 0 when there is none. */
 KW_API uint32_t kw_session_current(const struct kw_session *session);
+/*
+ * How the next generation can come: `overlap` where the live association has agreed to it, else as
+ * the params said. So each generation decides for the one that follows it.
+ */
+KW_API enum kw_method kw_session_method(const struct kw_session *session);
 /* When the next rotation is due; KW_NEVER before the first switch. */
 KW_API kw_ns kw_session_due(const struct kw_session *session);
 /* Datagrams dropped, by verdict; KW_VERDICT_COUNT entries, borrowed. */

@@ -14,7 +14,7 @@ bool kw_generation_alive(const struct kw_generation *gen)
     return gen->stage >= KW_STAGE_PREPARED && gen->stage <= KW_STAGE_PREVIOUS;
 }
 
-struct kw_ice *kw_generation_ice(struct kw_session *session, const struct kw_generation *gen)
+struct kw_ice *kw_generation_ice(const struct kw_session *session, const struct kw_generation *gen)
 {
     if (gen->ice != NULL || !gen->shares_path)
         return gen->ice;
@@ -54,7 +54,7 @@ bool kw_generation_takes(struct kw_session *session, const struct kw_generation 
     return ice != NULL && (kw_ice_knows(ice, path) || kw_ice_validated(ice, path));
 }
 
-bool kw_generation_path(struct kw_session *session, const struct kw_generation *gen,
+bool kw_generation_path(const struct kw_session *session, const struct kw_generation *gen,
                         struct kw_path *ret)
 {
     const struct kw_generation *owner = path_owner(session, gen);
@@ -275,7 +275,8 @@ void kw_generation_over(struct kw_session *session, struct kw_generation *gen, e
      */
     if (next != NULL && next->stage == KW_STAGE_READY)
         kw_wheel_switch(session, next, now);
-    if (next != NULL) {
+    /* One that shares its 5-tuple (overlap) has no way to go on without it. */
+    if (next != NULL && !next->shares_path) {
         kw_generation_retire(session, gen, KW_RETIRE_TOLD, now);
         return;
     }
@@ -294,6 +295,7 @@ void kw_generation_snapshot(struct kw_session *session, struct kw_generation *ge
         gen->sent = *kw_srtp_counters(gen->out);
     if (ice != NULL)
         gen->rtt = kw_ice_rtt(ice);
+    gen->has_path = kw_generation_path(session, gen, &gen->path);
 }
 
 void kw_generation_drop_dtls(struct kw_session *session, struct kw_generation *gen)

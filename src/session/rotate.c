@@ -29,10 +29,9 @@ struct message {
     uint8_t hello_hash[HELLO_HASH_LEN];
 };
 
-bool kw_rotate_able(const struct kw_session *session, const struct kw_generation *current)
+bool kw_rotate_able(const struct kw_generation *current)
 {
-    return session->method == KW_METHOD_OVERLAP && current != NULL && current->dtls != NULL &&
-           kw_dtls_facts(current->dtls)->alpn &&
+    return current != NULL && current->dtls != NULL && kw_dtls_facts(current->dtls)->alpn &&
            kw_dtls_facts(current->dtls)->version == KW_DTLS_1_3;
 }
 
@@ -167,7 +166,7 @@ static enum kw_verdict receive_ask(struct kw_session *session, const struct mess
         .fingerprint = message->fingerprint,
     };
 
-    if (session->method != KW_METHOD_OVERLAP || current == NULL)
+    if (!kw_rotate_able(current))
         return KW_DROP_UNEXPECTED;
     if (message->generation < session->asked)
         return KW_DROP_OLD; /* its asker has given that attempt up; nobody will say its hello */

@@ -138,13 +138,13 @@ static struct kw_generation *free_slot(struct kw_session *session)
     return best;
 }
 
-static bool params_fit(const struct kw_session *session, const struct kw_generation_params *params)
+static bool params_fit(const struct kw_generation_params *params)
 {
     if (params->identity == NULL || params->alpn.len > KW_DTLS_ALPN_MAX ||
         params->fingerprint_count > KW_DTLS_FINGERPRINTS_MAX)
         return false;
     if (params->method == KW_METHOD_OVERLAP)
-        return session->method == KW_METHOD_OVERLAP && !params->has_ice;
+        return !params->has_ice;
     return params->fingerprint_count != 0;
 }
 
@@ -215,13 +215,13 @@ enum kw_status kw_session_add_generation(struct kw_session *session,
     kw_rotate_age(session, now);
     if (session->closed)
         return KW_ERR_CLOSED;
-    if (!params_fit(session, params))
+    if (!params_fit(params))
         return KW_ERR_INPUT;
     if (kw_session_previous_of(session) != NULL)
         return KW_ERR_STATE;
     if (next != NULL && next->heard)
         return KW_ERR_STATE;
-    if (params->method == KW_METHOD_OVERLAP && !kw_rotate_able(session, current))
+    if (params->method == KW_METHOD_OVERLAP && !kw_rotate_able(current))
         return KW_ERR_STATE;
 
     /* A prepared next without traffic may be replaced; it failed nobody. */
@@ -286,11 +286,12 @@ enum kw_status kw_session_ice_restart(struct kw_session *session, uint32_t gener
                                       const struct kw_ice_credentials *remote, kw_ns now)
 {
     struct kw_generation *gen = kw_session_find(session, generation);
+    struct kw_ice *ice = gen != NULL ? kw_generation_ice(session, gen) : NULL;
 
     kw_session_stamp(session, now);
-    if (gen == NULL || gen->ice == NULL)
+    if (ice == NULL)
         return KW_ERR_STATE;
-    return kw_ice_restart(gen->ice, local, remote, now);
+    return kw_ice_restart(ice, local, remote, now);
 }
 
 void kw_session_end(struct kw_session *session, enum kw_session_end why, enum kw_dtls_end end,
@@ -347,7 +348,8 @@ bool kw_session_facts(const struct kw_session *session, uint32_t generation, kw_
     (void)now;
     for (size_t i = 0; i < KW_SESSION_GENERATIONS; i++) {
         const struct kw_generation *gen = &session->generations[i];
-        const struct kw_ice *ice = gen->ice;
+        const struct kw_ice *ice =
+            kw_generation_alive(gen) ? kw_generation_ice(session, gen) : NULL;
 
         if (gen->stage == KW_STAGE_EMPTY || gen->number != generation)
             continue;
@@ -362,14 +364,14 @@ bool kw_session_facts(const struct kw_session *session, uint32_t generation, kw_
             .switched = gen->switched,
             .retired = gen->retired,
             .rtt = ice != NULL ? kw_ice_rtt(ice) : gen->rtt,
-            .has_path = gen->has_path,
-            .path = gen->path,
             .sent = gen->out != NULL ? *kw_srtp_counters(gen->out) : gen->sent,
             .received = gen->in != NULL ? *kw_srtp_counters(gen->in) : gen->received,
             .lost_across_switch = gen->lost_across_switch,
             .kernel = kw_srtp_kernel_name(session->terms.provider_aes ? session->shared->evp_kernel
                                                                       : session->shared->kernel),
         };
+        /* One that negotiates on its neighbour's 5-tuple has none of its own. */
+        ret->has_path = kw_generation_path(session, gen, &ret->path);
         return true;
     }
     return false;
@@ -382,6 +384,17 @@ uint32_t kw_session_current(const struct kw_session *session)
             return session->generations[i].number;
     }
     return 0;
+}
+
+enum kw_method kw_session_method(const struct kw_session *session)
+{
+    for (size_t i = 0; i < KW_SESSION_GENERATIONS; i++) {
+        const struct kw_generation *gen = &session->generations[i];
+
+        if (gen->stage == KW_STAGE_CURRENT && kw_rotate_able(gen))
+            return KW_METHOD_OVERLAP;
+    }
+    return session->method;
 }
 
 kw_ns kw_session_due(const struct kw_session *session)

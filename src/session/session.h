@@ -223,11 +223,11 @@ bool kw_session_pool_fits(const struct kw_session_pool *pool, size_t ssrc_max);
 /* generation.c: the life of one slot */
 bool kw_generation_alive(const struct kw_generation *gen);
 /* The agent that watches its path: its own, or its neighbour's when they share a 5-tuple. */
-struct kw_ice *kw_generation_ice(struct kw_session *session, const struct kw_generation *gen);
+struct kw_ice *kw_generation_ice(const struct kw_session *session, const struct kw_generation *gen);
 bool kw_generation_takes(struct kw_session *session, const struct kw_generation *gen,
                          const struct kw_path *path);
 /* Where media goes; false: nowhere yet. */
-bool kw_generation_path(struct kw_session *session, const struct kw_generation *gen,
+bool kw_generation_path(const struct kw_session *session, const struct kw_generation *gen,
                         struct kw_path *ret);
 /* Begins the association; a failure leaves the generation prepared. */
 enum kw_status kw_generation_begin(struct kw_session *session, struct kw_generation *gen,
@@ -277,6 +277,6 @@ void kw_rotate_tick(struct kw_session *session, kw_ns now);
 /* Forgets an offer that nobody repeats. */
 void kw_rotate_age(struct kw_session *session, kw_ns now);
 /* overlap is possible: the peer is one of us. */
-bool kw_rotate_able(const struct kw_session *session, const struct kw_generation *current);
+bool kw_rotate_able(const struct kw_generation *current);
 
 #endif

@@ -49,12 +49,22 @@ static uint64_t scale(uint64_t n, uint64_t part, uint64_t whole)
 }
 
 /*
+ * In `overlap` both ends have a wheel. Were both to draw, the earlier of two would crowd the start
+ * of the window; so one draws, and the other asks at the window's end, should the first have
+ * failed. The one who draws is who asked for this generation (its client), since his L is the
+ * shorter one; of a generation that no ROTATE made, its server: a gateway's policy is the strict
+ * one, and its fleet must not rotate at once.
+ */
+static bool leaves_it_to_the_peer(const struct kw_generation *gen)
+{
+    enum kw_dtls_role waits = gen->method == KW_METHOD_OVERLAP ? KW_DTLS_SERVER : KW_DTLS_CLIENT;
+
+    return kw_rotate_able(gen) && gen->role == waits;
+}
+
+/*
  * Draws where in the due window this generation's turn comes. When the random source fails the
  * earliest moment is taken: never later than the policy says.
- *
- * In `overlap` both ends have a wheel. Were both to draw, the earlier of two would crowd the start
- * of the window; so the client of the association draws, and its server asks at the window's end,
- * should the client have failed.
  */
 static void draw_due(struct kw_session *session, const struct kw_generation *gen)
 {
@@ -67,7 +77,7 @@ static void draw_due(struct kw_session *session, const struct kw_generation *gen
 
     if (kw_random_fill(&session->shared->dtls.random, raw, sizeof raw) != KW_OK)
         memset(raw, 0, sizeof raw);
-    if (session->method == KW_METHOD_OVERLAP && gen->role == KW_DTLS_SERVER)
+    if (leaves_it_to_the_peer(gen))
         memset(raw, 0xff, sizeof raw);
     part = low + width * ((uint64_t)raw[0] << 8 | raw[1]);
     session->due_at = gen->ready + scale(rotation->period, part, 100 * SCALE);
@@ -153,9 +163,8 @@ static bool can_rotate(const struct kw_session *session, const struct kw_generat
     switch (session->method) {
     case KW_METHOD_INITIAL:
     case KW_METHOD_CAP:
-        return false;
     case KW_METHOD_OVERLAP:
-        return kw_rotate_able(session, current);
+        return kw_rotate_able(current);
     case KW_METHOD_PARALLEL:
     case KW_METHOD_RESTART:
         break;

@@ -11,8 +11,8 @@ static const struct pair_config plain = {
     .seed = 1,
     .link = {.delay = KW_MS(30)},
     .period = KW_S(60),
-    .method = KW_METHOD_OVERLAP,
-    .first_seq = 65000, /* the sequence number wraps soon */
+    .method = KW_METHOD_CAP, /* what the peers agreed to in their handshake decides */
+    .first_seq = 65000,      /* the sequence number wraps soon */
 };
 
 static struct pair *begin(const struct pair_config *config)
@@ -147,6 +147,44 @@ static void either_side_may_ask(void **state)
     }
 }
 
+/* One end draws within the window, the other asks at its end: who asked last, at first the server.
+ */
+static void one_end_draws_the_moment(void **state)
+{
+    static const struct {
+        int asker; /* of the second generation; -1: there is none */
+        unsigned draws;
+        const char *why;
+    } rows[] = {
+        {-1, PAIR_B, "nobody has asked yet: the server, whose policy is a gateway's"},
+        {PAIR_A, PAIR_A, "the client asked, by a stricter policy of its own"},
+        {PAIR_B, PAIR_B, "the server asked and goes on to"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < KW_ARRAY_LEN(rows); i++) {
+        struct pair *pair = begin(&plain);
+        kw_ns in[2];
+
+        if (rows[i].asker >= 0) {
+            kw_session_rotate(pair->ends[rows[i].asker].session, KW_REASON_OPERATOR, pair->now);
+            pair_run(pair, pair->now + KW_S(2));
+        }
+        for (unsigned k = 0; k < 2; k++) {
+            struct kw_session *session = pair->ends[k].session;
+            struct kw_generation_facts facts;
+
+            assert_true(kw_session_facts(session, kw_session_current(session), pair->now, &facts));
+            in[k] = kw_session_due(session) - facts.ready;
+        }
+        CHECK(in[1 - rows[i].draws] >= KW_MS(56990) && in[1 - rows[i].draws] <= KW_S(57),
+              "row %zu: the other one waits %llu", i, (unsigned long long)in[1 - rows[i].draws]);
+        CHECK(in[rows[i].draws] >= KW_S(45) && in[rows[i].draws] < KW_MS(56990), "row %zu: %llu", i,
+              (unsigned long long)in[rows[i].draws]);
+        end(pair);
+    }
+}
+
 static bool all_zero(const uint8_t *mem, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
@@ -212,12 +250,14 @@ static void a_silent_peer_costs_nothing_until_l(void **state)
     struct pair *pair = begin(&plain);
 
     (void)state;
-    pair->ends[PAIR_B].is_lazy = true; /* never answers ROTATE */
+    pair->ends[PAIR_A].is_lazy = true; /* never answers ROTATE */
+    kw_session_rotate(pair->ends[PAIR_B].session, KW_REASON_OPERATOR, pair->now);
     pair_run(pair, pair->now + KW_S(55));
-    assert_true(pair->ends[PAIR_A].events[KW_SESSION_EVENT_FAILED] >= 1);
-    assert_false(pair->ends[PAIR_A].has_ended);
+    assert_true(pair->ends[PAIR_B].events[KW_SESSION_EVENT_FAILED] >= 1);
+    assert_false(pair->ends[PAIR_B].has_ended);
     pair_run(pair, pair->now + KW_S(10));
-    assert_true(pair->ends[PAIR_A].has_ended);
+    /* The client's keys are older by half a round trip: it is the first to stop. */
+    assert_true(pair->ends[PAIR_A].has_ended && pair->ends[PAIR_B].has_ended);
     assert_int_equal(pair->ends[PAIR_A].last_end.session_end, KW_SESSION_END_LIMIT);
     nothing_was_misused(pair);
     end(pair);
@@ -361,6 +401,25 @@ static void replayed_rotations_are_ignored(void **state)
     end(pair);
 }
 
+/* The hello was announced in an association that is over: nothing can come of it. */
+static void a_close_in_the_middle_ends_the_session(void **state)
+{
+    struct pair *pair = begin(&plain);
+    struct pair_end *a = &pair->ends[PAIR_A];
+
+    (void)state;
+    pair->ends[PAIR_B].is_lazy = true;
+    kw_session_rotate(a->session, KW_REASON_OPERATOR, pair->now);
+    pair_run(pair, pair->now + KW_S(1));
+    assert_int_equal(a->events[KW_SESSION_EVENT_DUE], 1);
+    kw_session_close(pair->ends[PAIR_B].session, pair->now);
+    pair_run(pair, pair->now + KW_MS(100));
+    assert_true(a->has_ended);
+    assert_int_equal(a->last_end.session_end, KW_SESSION_END_PEER);
+    assert_int_equal(pair_dirty_blocks(pair), 0);
+    end(pair);
+}
+
 /* Handshake records of `next` do not get through at all: media goes on under the old keys. */
 static bool drop_handshakes(void *ctx, struct net *net, const struct kw_path *path, uint8_t *data,
                             size_t *len, kw_ns now)
@@ -401,6 +460,7 @@ int main(void)
         cmocka_unit_test(bad_networks_cost_no_packet),
         cmocka_unit_test(glare_is_resolved),
         cmocka_unit_test(either_side_may_ask),
+        cmocka_unit_test(one_end_draws_the_moment),
         cmocka_unit_test(old_secrets_are_wiped),
         cmocka_unit_test(a_rotation_is_accounted),
         cmocka_unit_test(a_silent_peer_costs_nothing_until_l),
@@ -408,6 +468,7 @@ int main(void)
         cmocka_unit_test(bytes_rotate_too),
         cmocka_unit_test(forged_packets_move_nothing),
         cmocka_unit_test(replayed_rotations_are_ignored),
+        cmocka_unit_test(a_close_in_the_middle_ends_the_session),
         cmocka_unit_test(a_failed_handshake_is_tried_again),
     };
 
