@@ -9,28 +9,6 @@
 
 /* --- finding ---------------------------------------------------------------------------------- */
 
-struct kw_leg *kw_call_leg(struct kw_call *call, uint32_t generation)
-{
-    for (size_t i = 0; i < KW_CALL_LEGS; i++) {
-        if (generation != 0 && call->legs[i].generation == generation)
-            return &call->legs[i];
-    }
-    return NULL;
-}
-
-struct kw_leg *kw_call_newest_leg(struct kw_call *call)
-{
-    struct kw_leg *newest = NULL;
-
-    for (size_t i = 0; i < KW_CALL_LEGS; i++) {
-        struct kw_leg *leg = &call->legs[i];
-
-        if (leg->generation != 0 && (newest == NULL || leg->generation > newest->generation))
-            newest = leg;
-    }
-    return newest;
-}
-
 struct kw_call *kw_call_find(struct kw_gateway *gateway, const struct kw_tenant *tenant,
                              const char *id)
 {
@@ -89,7 +67,7 @@ static struct kw_call *take_place(struct kw_gateway *gateway, struct kw_tenant *
 }
 
 static enum kw_status begin(struct kw_gateway *gateway, struct kw_call *call, kw_ns now,
-                            struct kw_leg **leg_ret)
+                            struct kw_call_generation **ret)
 {
     const struct kw_session_params params = {
         .terms = &call->terms,
@@ -106,7 +84,7 @@ static enum kw_status begin(struct kw_gateway *gateway, struct kw_call *call, kw
     if (status != KW_OK)
         return status;
     call->has_session = true;
-    status = kw_call_add_leg(gateway, call, KW_METHOD_INITIAL, now, leg_ret);
+    status = kw_call_add_leg(gateway, call, KW_METHOD_INITIAL, now, ret);
     if (status != KW_OK)
         return status;
     call->id_tag = kw_table_tag(&gateway->ids, call->id, sizeof call->id);
@@ -127,7 +105,7 @@ void kw_call_open(struct kw_gateway *gateway, struct kw_tenant *tenant,
 {
     const struct kw_fact_sink *sink = &gateway->config.sink;
     struct kw_terms terms;
-    struct kw_leg *leg = NULL;
+    struct kw_call_generation *first = NULL;
     struct kw_call *call;
     size_t fact_count;
 
@@ -159,14 +137,14 @@ void kw_call_open(struct kw_gateway *gateway, struct kw_tenant *tenant,
         return;
     }
     kw_relay_narrow(gateway, call, &gateway->sdp);
-    if (begin(gateway, call, now, &leg) != KW_OK) {
+    if (begin(gateway, call, now, &first) != KW_OK) {
         kw_call_free(gateway, call, now);
         ret->outcome = KW_CALL_FAILED;
         return;
     }
     call->owed -= fact_count;
-    leg->owed = fact_count;
-    ret->len = kw_leg_answer(gateway, call, leg, &gateway->sdp, ret->text, sizeof ret->text);
+    first->owed = fact_count;
+    ret->len = kw_leg_answer(gateway, call, first->leg, &gateway->sdp, ret->text, sizeof ret->text);
     if (ret->len == 0) {
         kw_call_free(gateway, call, now);
         ret->outcome = KW_CALL_FAILED;
@@ -177,7 +155,7 @@ void kw_call_open(struct kw_gateway *gateway, struct kw_tenant *tenant,
     ret->outcome = KW_CALL_OK;
     ret->has_body = true;
     ret->call = call;
-    ret->generation = leg->generation;
+    ret->generation = first->number;
 }
 
 void kw_call_hang_up(struct kw_gateway *gateway, struct kw_call *call, kw_ns now)
@@ -203,15 +181,13 @@ static void add_sums(struct kw_call *call, const struct kw_generation_facts *fac
 static void leave_generation(struct kw_gateway *gateway, struct kw_call *call, uint32_t generation,
                              kw_ns now)
 {
-    struct kw_leg *leg = kw_call_leg(call, generation);
     struct kw_generation_facts facts;
 
-    if (leg == NULL)
+    if (kw_call_generation(call, generation) == NULL)
         return;
     if (kw_session_facts(call->session, generation, now, &facts))
         add_sums(call, &facts);
-    kw_relay_forget(call, generation);
-    kw_call_forget_leg(gateway, leg);
+    kw_call_forget_generation(gateway, call, generation);
 }
 
 static void firm_path(struct kw_gateway *gateway, struct kw_call *call, uint32_t generation,
@@ -230,8 +206,8 @@ static void ended(struct kw_gateway *gateway, struct kw_call *call,
     call->has_end = true;
     if (event->session_end == KW_SESSION_END_HANDSHAKE)
         kw_fact_handshake_refused(gateway, call, event, now);
-    for (size_t i = 0; i < KW_CALL_LEGS; i++)
-        leave_generation(gateway, call, call->legs[i].generation, now);
+    for (size_t i = 0; i < KW_SESSION_GENERATIONS; i++)
+        leave_generation(gateway, call, call->generations[i].number, now);
     kw_fact_closed(gateway, call, now);
     kw_relay_leave(gateway, call);
     kw_table_remove(&gateway->ids, call->id_tag);
@@ -253,7 +229,7 @@ static void handle(struct kw_gateway *gateway, struct kw_call *call,
         break;
     case KW_SESSION_EVENT_READY:
         kw_fact_established(gateway, call, event->generation, now);
-        if (leg != NULL)
+        if (leg != NULL && leg->report_at == KW_NEVER)
             leg->report_at = now + KW_REPORT_EVERY;
         break;
     case KW_SESSION_EVENT_SWITCHED:
@@ -299,8 +275,8 @@ void kw_call_free(struct kw_gateway *gateway, struct kw_call *call, kw_ns now)
     kw_call_dismiss(gateway, call);
     if (call->id_tag != 0)
         kw_table_remove(&gateway->ids, call->id_tag);
-    for (size_t i = 0; i < KW_CALL_LEGS; i++)
-        kw_call_forget_leg(gateway, &call->legs[i]);
+    for (size_t i = 0; i < KW_SESSION_GENERATIONS; i++)
+        kw_call_forget_generation(gateway, call, call->generations[i].number);
     kw_call_forget_routes(gateway, call);
     kw_relay_leave(gateway, call);
     kw_heap_set(&gateway->heap, number, KW_NEVER);

@@ -61,9 +61,9 @@ static void put(struct kw_gateway *gateway, size_t *owed)
 
 static void put_of(struct kw_gateway *gateway, struct kw_call *call, uint32_t generation)
 {
-    struct kw_leg *leg = kw_call_leg(call, generation);
+    struct kw_call_generation *owes = kw_call_generation(call, generation);
 
-    put(gateway, leg != NULL ? &leg->owed : NULL);
+    put(gateway, owes != NULL ? &owes->owed : NULL);
 }
 
 const char *kw_backend_name(enum kw_backend_kind kind)
@@ -161,14 +161,15 @@ static const char *cut_name(const struct kw_splice *splice)
 }
 
 /* How the new generation's media took the old one's place in what leaves; not yet: "none". */
-static void add_cuts(const struct kw_call *call, uint32_t current, struct kw_fact *fact)
+static void add_cuts(struct kw_call *call, uint32_t current, struct kw_fact *fact)
 {
+    const struct kw_leg *leg = kw_call_leg(call, current);
     const struct kw_splice *cut[KW_RELAY_KINDS] = {NULL};
-    uint32_t generation, ssrc;
+    uint32_t tag, ssrc;
 
     for (size_t i = 0; i < KW_RELAY_KINDS; i++) {
-        if (call->relay.has_splice[i] &&
-            kw_splice_current(&call->relay.splice[i], &generation, &ssrc) && generation == current)
+        if (call->relay.has_splice[i] && kw_splice_current(&call->relay.splice[i], &tag, &ssrc) &&
+            leg != NULL && tag == leg->tag)
             cut[i] = &call->relay.splice[i];
     }
     kw_text_copy(fact->u.rotated.audio_cut, sizeof fact->u.rotated.audio_cut,

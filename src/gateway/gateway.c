@@ -189,7 +189,7 @@ void kw_gateway_schedule(struct kw_gateway *gateway, struct kw_call *call)
         if (call->relay.has_target)
             at = KW_MIN(at, call->relay.report_at);
         for (size_t i = 0; i < KW_CALL_LEGS; i++) {
-            if (call->legs[i].generation != 0)
+            if (call->legs[i].tag != 0)
                 at = KW_MIN(at, call->legs[i].report_at);
         }
     }

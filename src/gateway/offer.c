@@ -104,7 +104,7 @@ const char *kw_outcome_rule(const struct kw_call_answer *answer)
 }
 
 enum kw_status kw_call_add_leg(struct kw_gateway *gateway, struct kw_call *call,
-                               enum kw_method method, kw_ns now, struct kw_leg **leg_ret)
+                               enum kw_method method, kw_ns now, struct kw_call_generation **ret)
 {
     const struct kw_sdp_transport *transport = &gateway->sdp.transport;
     struct kw_crypto *crypto = gateway->shared.dtls.crypto;
@@ -117,9 +117,10 @@ enum kw_status kw_call_add_leg(struct kw_gateway *gateway, struct kw_call *call,
     };
     struct kw_leg *leg = NULL;
     enum kw_status status;
+    uint32_t number;
 
     for (size_t i = 0; i < KW_CALL_LEGS && leg == NULL; i++) {
-        if (call->legs[i].generation == 0)
+        if (call->legs[i].tag == 0)
             leg = &call->legs[i];
     }
     if (leg == NULL)
@@ -145,28 +146,23 @@ enum kw_status kw_call_add_leg(struct kw_gateway *gateway, struct kw_call *call,
                                        crypto->ops->identity_certificate(params.identity),
                                        &leg->our_fingerprint);
     if (status == KW_OK)
-        status = kw_session_add_generation(call->session, &params, now, &leg->generation);
+        status = kw_session_add_generation(call->session, &params, now, &number);
     crypto->ops->identity_free(params.identity); /* the session has its own hold */
     kw_wipe(&params.local, sizeof params.local);
-    if (status == KW_OK) {
-        leg->ufrag_tag = kw_ufrag_tag(gateway, leg->ufrag);
-        if (!kw_table_put(&gateway->ufrags, leg->ufrag_tag, call->number))
-            status = KW_ERR_MEMORY;
-    }
-    if (status != KW_OK) {
-        leg->generation = 0;
+    if (status != KW_OK)
         return status;
-    }
-    *leg_ret = leg;
-    return KW_OK;
+    kw_call_sweep(gateway, call, now);
+    leg->tag = number;
+    *ret = kw_call_note_generation(call, number, leg);
+    leg->ufrag_tag = kw_ufrag_tag(gateway, leg->ufrag);
+    return kw_table_put(&gateway->ufrags, leg->ufrag_tag, call->number) ? KW_OK : KW_ERR_MEMORY;
 }
 
-void kw_call_forget_leg(struct kw_gateway *gateway, struct kw_leg *leg)
+void kw_leg_forget(struct kw_gateway *gateway, struct kw_leg *leg)
 {
     if (leg->ufrag_tag != 0)
         kw_table_remove(&gateway->ufrags, leg->ufrag_tag);
     if (leg->old_ufrag_tag != 0)
         kw_table_remove(&gateway->ufrags, leg->old_ufrag_tag);
-    kw_fact_release(gateway, &leg->owed);
     kw_wipe(leg, sizeof *leg);
 }

@@ -42,14 +42,14 @@ static bool is_dtls(const struct kw_datagram *datagram)
     return datagram->len != 0 && datagram->data[0] >= 20 && datagram->data[0] <= 63;
 }
 
-/* The outlet that carries what came in under this generation. */
-static bool outlet_for(struct kw_call *call, uint32_t generation, kw_ns now, struct kw_outlet *ret)
+/* The outlet towards this connection, under the keys that it has now. */
+static bool outlet_for(struct kw_call *call, const struct kw_leg *leg, kw_ns now,
+                       struct kw_outlet *ret)
 {
-    if (kw_session_outlet(call->session, now, ret) && ret->generation == generation)
+    if (kw_session_outlet(call->session, now, ret) && kw_call_leg(call, ret->generation) == leg)
         return true;
-    if (kw_session_second_outlet(call->session, now, ret) && ret->generation == generation)
-        return true;
-    return false;
+    return kw_session_second_outlet(call->session, now, ret) &&
+           kw_call_leg(call, ret->generation) == leg;
 }
 
 /* One clear packet of a client: to the back end, and if it goes on, where. False: consumed. */
@@ -68,7 +68,7 @@ static bool turn_around(struct kw_gateway *gateway, struct media *media, uint8_t
     if (media->call->tenant->config->backend != KW_BACKEND_ECHO)
         return kw_relay_rtp(gateway, media->call, leg, packet, len, now, &media->way);
     media->way.to = media->call;
-    return outlet_for(media->call, media->generation, now, &media->way.outlet) &&
+    return outlet_for(media->call, leg, now, &media->way.outlet) &&
            kw_echo_rtp(gateway, leg, packet, len, now);
 }
 
@@ -402,9 +402,9 @@ static bool transmit_report(struct kw_gateway *gateway, struct kw_call *call,
         struct kw_outlet outlet;
         size_t len;
 
-        if (leg->generation == 0)
+        if (leg->tag == 0)
             continue;
-        if (!outlet_for(call, leg->generation, now, &outlet)) {
+        if (!outlet_for(call, leg, now, &outlet)) {
             if (leg->report_at <= now)
                 leg->report_at = now + KW_REPORT_EVERY; /* nowhere to send it */
             continue;

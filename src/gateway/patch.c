@@ -50,7 +50,7 @@ static struct kw_leg *leg_of_tag(struct kw_call *call, const char *if_match)
     char etag[KW_CALL_ETAG_TEXT];
 
     for (size_t i = 0; i < KW_CALL_LEGS; i++) {
-        if (call->legs[i].generation == 0)
+        if (call->legs[i].tag == 0)
             continue;
         etag_of(&call->legs[i], etag);
         if (etag_listed(if_match, etag))
@@ -83,7 +83,8 @@ static enum kw_status restart_ice(struct kw_gateway *gateway, struct kw_call *ca
     tag = kw_ufrag_tag(gateway, local.ufrag);
     if (!kw_table_put(&gateway->ufrags, tag, call->number))
         return KW_ERR_MEMORY;
-    status = kw_session_ice_restart(call->session, leg->generation, &local, &remote, now);
+    status = kw_session_ice_restart(call->session, kw_leg_newest_generation(call, leg), &local,
+                                    &remote, now);
     if (status != KW_OK) {
         kw_table_remove(&gateway->ufrags, tag);
         return status;
@@ -123,7 +124,7 @@ void kw_call_patch(struct kw_gateway *gateway, struct kw_call *call, struct kw_b
         return;
     }
     ret->outcome = KW_CALL_OK;
-    ret->generation = leg->generation;
+    ret->generation = kw_leg_newest_generation(call, leg);
     /* Candidates are not needed: the client's checks tell where it is, and nothing is resolved. */
     if (fragment.ufrag.len == 0 || bytes_equal_text(fragment.ufrag, leg->remote_ufrag))
         return;

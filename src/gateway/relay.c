@@ -123,11 +123,11 @@ void kw_relay_leave(struct kw_gateway *gateway, struct kw_call *call)
     relay->has_target = false;
 }
 
-void kw_relay_forget(struct kw_call *call, uint32_t generation)
+void kw_relay_forget(struct kw_call *call, uint32_t tag)
 {
     for (size_t i = 0; i < KW_RELAY_KINDS; i++) {
         if (call->relay.has_splice[i])
-            kw_splice_remove(&call->relay.splice[i], generation);
+            kw_splice_remove(&call->relay.splice[i], tag);
     }
 }
 
@@ -179,11 +179,11 @@ static void fill_map(struct kw_gateway *gateway, struct kw_leg *to, const struct
 static uint8_t mapped(struct kw_gateway *gateway, struct kw_leg *to, const struct kw_call *call,
                       const struct kw_leg *from, uint8_t payload_type)
 {
-    /* Call numbers are used again, generations of a call only grow: the etag tells legs apart. */
-    if (to->map_call != call->number + 1 || to->map_generation != (uint32_t)from->sdp_session) {
+    /* Call numbers are used again, tags of legs too: the SDP session tells them apart. */
+    if (to->map_call != call->number + 1 || to->map_leg != (uint32_t)from->sdp_session) {
         fill_map(gateway, to, from);
         to->map_call = call->number + 1;
-        to->map_generation = (uint32_t)from->sdp_session;
+        to->map_leg = (uint32_t)from->sdp_session;
     }
     return to->map[payload_type & 0x7f];
 }
@@ -331,11 +331,10 @@ static struct kw_splice *splice_of(struct kw_gateway *gateway, struct kw_call *c
     return &relay->splice[kind];
 }
 
-/* The encoder of the generation that the splice names is asked through its own leg. */
-static void ask_leg(struct kw_gateway *gateway, struct kw_call *call, uint32_t generation,
-                    uint32_t ssrc)
+/* The encoder that the splice names is asked through its own leg. */
+static void ask_leg(struct kw_gateway *gateway, struct kw_call *call, uint32_t tag, uint32_t ssrc)
 {
-    struct kw_leg *leg = kw_call_leg(call, generation);
+    struct kw_leg *leg = kw_call_leg_tagged(call, tag);
 
     for (size_t i = 0; leg != NULL && i < KW_LEG_STREAMS; i++) {
         if (!leg->incoming[i].used || leg->incoming[i].source.ssrc != ssrc)
@@ -365,12 +364,12 @@ bool kw_relay_rtp(struct kw_gateway *gateway, struct kw_call *call, struct kw_le
 {
     struct kw_call *other = other_of(gateway, call);
     const struct kw_leg_format *format;
-    struct kw_splice_packet info = {.generation = leg->generation};
+    struct kw_splice_packet info = {.generation = leg->tag};
     struct kw_incoming *incoming;
     struct kw_splice *splice;
     struct kw_rtp rtp;
     struct delivery how;
-    uint32_t generation, ssrc;
+    uint32_t tag, ssrc;
     size_t kind;
 
     if (kw_rtp_parse(packet, len, &rtp) != KW_ACCEPT)
@@ -389,8 +388,8 @@ bool kw_relay_rtp(struct kw_gateway *gateway, struct kw_call *call, struct kw_le
     info.has_send_time =
         kw_rtp_abs_send_time(&rtp, leg->media[incoming->media].send_time_ext, &info.send_time);
     if (kw_splice_receive(splice, &info, packet, now) != KW_ACCEPT) {
-        if (kw_splice_wants_key(splice, now, &generation, &ssrc))
-            ask_leg(gateway, call, generation, ssrc);
+        if (kw_splice_wants_key(splice, now, &tag, &ssrc))
+            ask_leg(gateway, call, tag, ssrc);
         return false;
     }
     if (call->relay.has_target)
@@ -434,10 +433,10 @@ static void plain_rtcp(struct kw_gateway *gateway, struct kw_call *call, const u
             }
         }
         if (is_wish && relay->has_splice[KW_RELAY_VIDEO]) {
-            uint32_t generation, ssrc;
+            uint32_t tag, ssrc;
 
-            if (kw_splice_current(&relay->splice[KW_RELAY_VIDEO], &generation, &ssrc))
-                ask_leg(gateway, call, generation, ssrc);
+            if (kw_splice_current(&relay->splice[KW_RELAY_VIDEO], &tag, &ssrc))
+                ask_leg(gateway, call, tag, ssrc);
         }
     }
 }
@@ -485,18 +484,18 @@ void kw_relay_report(struct kw_call *call, const struct kw_leg *leg,
 
     if (!call->relay.has_splice[kind])
         return;
-    kw_splice_report(splice, leg->generation, incoming->source.ssrc, sr);
-    kw_rtp_stream_anchor(&splice->stream, leg->generation, incoming->source.ssrc, sr, &leg->sync);
+    kw_splice_report(splice, leg->tag, incoming->source.ssrc, sr);
+    kw_rtp_stream_anchor(&splice->stream, leg->tag, incoming->source.ssrc, sr, &leg->sync);
 }
 
 void kw_relay_wish(struct kw_gateway *gateway, struct kw_call *call, enum kw_sdp_kind kind)
 {
     struct kw_call *other = other_of(gateway, call);
-    uint32_t generation, ssrc;
+    uint32_t tag, ssrc;
 
     if (other != NULL && other->relay.has_splice[kind_of(kind)] &&
-        kw_splice_current(&other->relay.splice[kind_of(kind)], &generation, &ssrc))
-        ask_leg(gateway, other, generation, ssrc);
+        kw_splice_current(&other->relay.splice[kind_of(kind)], &tag, &ssrc))
+        ask_leg(gateway, other, tag, ssrc);
 }
 
 void kw_relay_again(struct kw_gateway *gateway, struct kw_call *call, enum kw_sdp_kind kind,
@@ -509,7 +508,7 @@ void kw_relay_again(struct kw_gateway *gateway, struct kw_call *call, enum kw_sd
     if (other == NULL || !other->relay.has_splice[kind_of(kind)] ||
         !kw_rtp_stream_origin(&other->relay.splice[kind_of(kind)].stream, seq, &origin))
         return;
-    leg = kw_call_leg(other, origin.tag);
+    leg = kw_call_leg_tagged(other, origin.tag);
     if (leg != NULL)
         kw_leg_ask_again(gateway, other, leg, origin.ssrc, origin.seq);
 }

@@ -7,21 +7,6 @@
 
 #include <string.h>
 
-/* Legs whose generation was replaced before it showed itself. */
-static void sweep_legs(struct kw_gateway *gateway, struct kw_call *call, kw_ns now)
-{
-    for (size_t i = 0; i < KW_CALL_LEGS; i++) {
-        struct kw_leg *leg = &call->legs[i];
-        struct kw_generation_facts facts;
-
-        if (leg->generation == 0)
-            continue;
-        if (kw_session_facts(call->session, leg->generation, now, &facts) && facts.retired == 0)
-            continue;
-        kw_call_forget_leg(gateway, leg);
-    }
-}
-
 /* Its terms allow it now; what is wrong goes into ret. */
 static bool may_go_on(struct kw_gateway *gateway, const struct kw_call *call, struct kw_bytes body,
                       kw_utc_ms utc, struct kw_call_answer *ret)
@@ -66,26 +51,25 @@ static void add(struct kw_gateway *gateway, struct kw_call *call, enum kw_method
 {
     const struct kw_fact_sink *sink = &gateway->config.sink;
     size_t owed = kw_fact_count(&call->terms);
-    struct kw_leg *leg = NULL;
+    struct kw_call_generation *added = NULL;
     enum kw_status status;
 
     if (!sink->reserve(sink->ctx, owed)) {
         unrecorded(ret);
         return;
     }
-    status = kw_call_add_leg(gateway, call, method, now, &leg);
+    status = kw_call_add_leg(gateway, call, method, now, &added);
     if (status != KW_OK) {
         kw_fact_release(gateway, &owed);
         ret->outcome = refusal_of(status);
         ret->retry_after_s = KW_FULL_RETRY_S;
         return;
     }
-    leg->owed = owed;
-    ret->len = kw_leg_answer(gateway, call, leg, &gateway->sdp, ret->text, sizeof ret->text);
+    added->owed = owed;
+    ret->len = kw_leg_answer(gateway, call, added->leg, &gateway->sdp, ret->text, sizeof ret->text);
     ret->outcome = ret->len != 0 ? KW_CALL_OK : KW_CALL_FAILED;
     ret->has_body = true;
-    ret->generation = leg->generation;
-    sweep_legs(gateway, call, now);
+    ret->generation = added->number;
     kw_gateway_schedule(gateway, call);
 }
 

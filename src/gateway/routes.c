@@ -13,11 +13,11 @@
 static bool is_in_use(const struct kw_gateway *gateway, const struct kw_call *call, uint64_t tag,
                       kw_ns now)
 {
-    for (size_t i = 0; i < KW_CALL_LEGS && call->has_session; i++) {
+    for (size_t i = 0; i < KW_SESSION_GENERATIONS && call->has_session; i++) {
         struct kw_generation_facts facts;
 
-        if (call->legs[i].generation != 0 &&
-            kw_session_facts(call->session, call->legs[i].generation, now, &facts) &&
+        if (call->generations[i].number != 0 &&
+            kw_session_facts(call->session, call->generations[i].number, now, &facts) &&
             facts.has_path && kw_table_tag_path(&gateway->paths, &facts.path) == tag)
             return true;
     }

@@ -6,7 +6,8 @@
  * What the files of this folder share.
  *
  * A gateway is an array of calls in one block of memory. A call has one session (a wheel of
- * generations) and, for each live generation, a leg: what its offer and answer agreed. Four tables
+ * generations) and, for each connection of its client, a leg: what its offer and answer agreed. A
+ * generation runs on a leg; in `overlap` a leg sees many of them come and go. Four tables
  * lead to a call: by its id (HTTP), by the ufrag of a leg (STUN requests), by the transaction of a
  * check of ours (STUN responses), by 5-tuple (everything else). A heap holds the deadlines; a list
  * holds the calls that have something to send.
@@ -113,9 +114,13 @@ struct kw_leg_format {
     char fmtp[KW_LEG_FMTP_MAX + 1];
 };
 
-/* What one offer and answer agreed, for one generation. */
+/* What one offer and answer agreed: a connection of the client. */
 struct kw_leg {
-    uint32_t generation; /* 0: unused */
+    /*
+     * Its name in splices and streams: the number of its first generation. 0: unused. Keys change
+     * under it, its streams go on.
+     */
+    uint32_t tag;
     uint64_t etag;
     uint64_t sdp_session;
     uint64_t sdp_version;
@@ -126,18 +131,24 @@ struct kw_leg {
     char remote_ufrag[KW_ICE_UFRAG_MAX + 1];
     struct kw_fingerprint our_fingerprint;
     kw_ns report_at;
-    size_t owed; /* slots of the audit ring for what this generation may still tell */
     size_t media_count;
     struct kw_leg_media media[KW_SDP_MEDIA_MAX];
     uint8_t payload[128]; /* by payload type: place in formats, 1-based; 0: not accepted */
     size_t format_count;
     struct kw_leg_format formats[KW_LEG_FORMATS];
     /* Payload types of a leg of the other call, as this leg calls them (bridge). */
-    uint32_t map_call, map_generation;
+    uint32_t map_call, map_leg;
     uint8_t map[128];
     uint32_t report_ssrc; /* who reports when we send nothing */
     struct kw_rtp_sync sync;
     struct kw_incoming incoming[KW_LEG_STREAMS];
+};
+
+/* A generation of the session. */
+struct kw_call_generation {
+    uint32_t number; /* 0: unused */
+    struct kw_leg *leg;
+    size_t owed; /* slots of the audit ring for what it may still tell */
 };
 
 enum { KW_RELAY_AUDIO = 0, KW_RELAY_VIDEO, KW_RELAY_KINDS };
@@ -208,6 +219,7 @@ struct kw_call {
     uint64_t lost, auth_failures, replays;
 
     struct kw_leg legs[KW_CALL_LEGS];
+    struct kw_call_generation generations[KW_SESSION_GENERATIONS];
     struct kw_relay relay;
     uint64_t routes[KW_CALL_ROUTES];
     size_t route_next;
@@ -297,9 +309,21 @@ void kw_gateway_run_queue(struct kw_gateway *gateway, kw_ns now); /* within the 
 enum kw_call_outcome kw_tenant_admit(struct kw_gateway *gateway, struct kw_tenant *tenant,
                                      kw_ns now, uint32_t *retry_after_s);
 
-/* call.c */
+/* generations.c */
+struct kw_call_generation *kw_call_generation(struct kw_call *call, uint32_t number);
+/* The leg that a generation runs on; NULL: forgotten. */
 struct kw_leg *kw_call_leg(struct kw_call *call, uint32_t generation);
+struct kw_leg *kw_call_leg_tagged(struct kw_call *call, uint32_t tag);
 struct kw_leg *kw_call_newest_leg(struct kw_call *call);
+uint32_t kw_leg_newest_generation(const struct kw_call *call, const struct kw_leg *leg);
+struct kw_call_generation *kw_call_note_generation(struct kw_call *call, uint32_t number,
+                                                   struct kw_leg *leg);
+/* And its leg, when it was the last one there. */
+void kw_call_forget_generation(struct kw_gateway *gateway, struct kw_call *call, uint32_t number);
+/* Forgets generations that were replaced before they showed themselves. */
+void kw_call_sweep(struct kw_gateway *gateway, struct kw_call *call, kw_ns now);
+
+/* call.c */
 void kw_call_pump(struct kw_gateway *gateway, struct kw_call *call, kw_ns now);
 void kw_call_free(struct kw_gateway *gateway, struct kw_call *call, kw_ns now);
 
@@ -324,8 +348,8 @@ KW_MUST_USE bool kw_offer_accept(struct kw_gateway *gateway, const struct kw_ten
 const char *kw_outcome_rule(const struct kw_call_answer *answer);
 /* A leg with fresh credentials and certificate, as a generation of the session. */
 enum kw_status kw_call_add_leg(struct kw_gateway *gateway, struct kw_call *call,
-                               enum kw_method method, kw_ns now, struct kw_leg **leg_ret);
-void kw_call_forget_leg(struct kw_gateway *gateway, struct kw_leg *leg);
+                               enum kw_method method, kw_ns now, struct kw_call_generation **ret);
+void kw_leg_forget(struct kw_gateway *gateway, struct kw_leg *leg);
 
 /* leg.c */
 enum kw_status kw_leg_agree(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
@@ -406,7 +430,7 @@ void kw_relay_narrow(struct kw_gateway *gateway, const struct kw_call *call, str
 void kw_relay_leave(struct kw_gateway *gateway, struct kw_call *call);
 /* The 5-tuple with this tag is the call's plain one. */
 bool kw_relay_serves(const struct kw_call *call, uint64_t tag);
-void kw_relay_forget(struct kw_call *call, uint32_t generation);
+void kw_relay_forget(struct kw_call *call, uint32_t tag);
 /* Rewrites a clear packet of a client for where it goes; false: consumed. */
 KW_MUST_USE bool kw_relay_rtp(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
                               uint8_t *packet, size_t len, kw_ns now, struct kw_way *way);

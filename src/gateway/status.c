@@ -54,9 +54,9 @@ void kw_call_status(struct kw_gateway *gateway, struct kw_call *call, kw_ns now,
     ret->packets_in = call->packets_received;
     ret->packets_out = call->packets_sent;
     ret->lost_in = call->lost;
-    for (size_t i = 0; i < KW_CALL_LEGS; i++) {
+    for (size_t i = 0; i < KW_SESSION_GENERATIONS; i++) {
         struct kw_generation_facts facts;
-        uint32_t generation = call->legs[i].generation;
+        uint32_t generation = call->generations[i].number;
 
         if (generation == 0 || !kw_session_facts(call->session, generation, now, &facts))
             continue;
@@ -65,7 +65,7 @@ void kw_call_status(struct kw_gateway *gateway, struct kw_call *call, kw_ns now,
         ret->packets_out += facts.sent.packets;
         ret->lost_in += facts.received.lost;
         if (generation == current)
-            add_reports(&call->legs[i], &facts, ret);
+            add_reports(call->generations[i].leg, &facts, ret);
         ret->generations[ret->generation_count].facts = facts;
         ret->generations[ret->generation_count].is_current = generation == current;
         ret->generations[ret->generation_count].age = facts.ready != 0 ? now - facts.ready : 0;
