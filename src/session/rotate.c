@@ -195,19 +195,18 @@ static enum kw_verdict receive_ask(struct kw_session *session, const struct mess
     }
     if (next->stage == KW_STAGE_READY || !next->shares_path)
         return KW_DROP_UNEXPECTED;
-    if (next->asks) {
-        /* Glare. The larger hash asks; equal hashes are our own echo. */
-        if (memcmp(next->engines->hello_hash, offer.hello_hash, HELLO_HASH_LEN) >= 0)
-            return KW_DROP_UNEXPECTED;
-        kw_status_ignore(serve(session, next, &offer, now)); /* it asks again */
-        return KW_ACCEPT;
-    }
-    if (memcmp(next->engines->hello_hash, offer.hello_hash, HELLO_HASH_LEN) == 0) {
-        kw_status_ignore(send_answer(session, next, offer.generation, now)); /* it asks again */
-        return KW_ACCEPT;
-    }
-    /* It has given the other attempt up. The live association vouches for this one. */
-    kw_status_ignore(serve(session, next, &offer, now)); /* it asks again */
+    /* Glare. The larger hash asks; equal hashes are our own echo. */
+    if (next->asks && memcmp(next->engines->hello_hash, offer.hello_hash, HELLO_HASH_LEN) >= 0)
+        return KW_DROP_UNEXPECTED;
+    session->offer = offer; /* also for whoever takes the place of `next` */
+    /*
+     * A second hash: it has given the other attempt up, and the live association vouches for this
+     * one. It asks again should our answer not leave.
+     */
+    if (!next->asks && memcmp(next->engines->hello_hash, offer.hello_hash, HELLO_HASH_LEN) == 0)
+        kw_status_ignore(send_answer(session, next, offer.generation, now));
+    else
+        kw_status_ignore(serve(session, next, &offer, now));
     return KW_ACCEPT;
 }
 

@@ -160,6 +160,24 @@ static void a_rotate_that_comes_late_is_old(void **state)
     }
 }
 
+/* The newest wish of the peer is answered, also by an owner who replaces what it has prepared. */
+static void the_newest_offer_is_answered(void **state)
+{
+    struct pair *pair = begin_prepared(); /* B serves A's second generation */
+    struct pair_end *a = &pair->ends[PAIR_A], *b = &pair->ends[PAIR_B];
+
+    (void)state;
+    /* A begins anew, and B serves that; then B's owner prepares again. */
+    assert_int_equal(pair_prepare(pair, a), KW_OK);
+    pair_run(pair, pair->now + KW_S(1));
+    assert_int_equal(pair_prepare(pair, b), KW_OK);
+    pair->net.tap = NULL;
+    pair_run(pair, pair->now + KW_S(5));
+    assert_int_equal(a->events[KW_SESSION_EVENT_SWITCHED], 2);
+    assert_int_equal(b->events[KW_SESSION_EVENT_SWITCHED], 2);
+    end(pair);
+}
+
 /* A second path, at any time after the association began, is refused and changes nothing. */
 static void a_path_is_given_once(void **state)
 {
@@ -249,6 +267,7 @@ int main(void)
         cmocka_unit_test(an_attempt_that_is_given_up_is_over),
         cmocka_unit_test(an_old_offer_is_not_answered),
         cmocka_unit_test(a_rotate_that_comes_late_is_old),
+        cmocka_unit_test(the_newest_offer_is_answered),
         cmocka_unit_test(a_path_is_given_once),
         cmocka_unit_test(repeated_events_push_nothing_out),
         cmocka_unit_test(a_batch_does_not_cross_the_limit),
