@@ -37,8 +37,8 @@ kw_ns kw_wheel_negotiation_max(const struct kw_session *session)
 {
     kw_ns share = session->terms.rotation.period / 8;
 
-    if (session->generation_count == 0)
-        return KW_NEGOTIATION_MAX;
+    if (kw_session_current(session) == 0)
+        return KW_NEGOTIATION_MAX; /* nothing goes on meanwhile that has an L */
     return KW_MAX(KW_NEGOTIATION_MIN, KW_MIN(KW_NEGOTIATION_MAX, share));
 }
 
@@ -311,12 +311,19 @@ static void turn_previous(struct kw_session *session, struct kw_generation *prev
         kw_generation_retire(session, previous, KW_RETIRE_TOLD, now);
 }
 
+/*
+ * A client that is ready waits for the sign that its server is, too, and as long as that one waits:
+ * a server that has given up asks anew, or is asked, and both must come before L.
+ */
+static kw_ns give_up_at(const struct kw_session *session, const struct kw_generation *next)
+{
+    return next->stage == KW_STAGE_READY ? next->ready + kw_wheel_negotiation_max(session)
+                                         : next->engines->give_up;
+}
+
 static void turn_next(struct kw_session *session, struct kw_generation *next, kw_ns now)
 {
-    kw_ns give_up =
-        next->stage == KW_STAGE_READY ? next->ready + KW_NEGOTIATION_MAX : next->engines->give_up;
-
-    if (now >= give_up || (next->ice != NULL && kw_ice_gone(next->ice, now)))
+    if (now >= give_up_at(session, next) || (next->ice != NULL && kw_ice_gone(next->ice, now)))
         kw_generation_over(session, next, KW_DTLS_END_TIMEOUT, KW_ALERT_NONE, now);
 }
 
@@ -377,14 +384,11 @@ kw_ns kw_wheel_deadline(const struct kw_session *session)
             break;
         case KW_STAGE_PREPARED:
         case KW_STAGE_NEGOTIATING:
-            is_busy = true;
-            deadline = KW_MIN(deadline, gen->engines->give_up);
-            if (gen->asks && gen->stage == KW_STAGE_PREPARED)
-                deadline = KW_MIN(deadline, gen->engines->resend_at);
-            break;
         case KW_STAGE_READY:
             is_busy = true;
-            deadline = KW_MIN(deadline, gen->ready + KW_NEGOTIATION_MAX);
+            deadline = KW_MIN(deadline, give_up_at(session, gen));
+            if (gen->asks && gen->stage == KW_STAGE_PREPARED)
+                deadline = KW_MIN(deadline, gen->engines->resend_at);
             break;
         case KW_STAGE_CURRENT:
             current = gen;

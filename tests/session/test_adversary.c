@@ -178,6 +178,46 @@ static void the_newest_offer_is_answered(void **state)
     end(pair);
 }
 
+/* Neither the last flight of a client arrives, nor any alert: records of epoch 2, and short ones.
+ */
+static bool no_last_flight(void *ctx, struct net *net, const struct kw_path *path, uint8_t *data,
+                           size_t *len, kw_ns now)
+{
+    const struct kw_path of_a = net_path(PAIR_A + 1, PAIR_B + 1);
+    bool is_of_a = kw_address_equal(&path->local, &of_a.local);
+
+    (void)ctx;
+    (void)net;
+    (void)now;
+    return !((data[0] & 0xe3) == 0x22 && is_of_a) && !((data[0] & 0xe0) == 0x20 && *len < 30);
+}
+
+/*
+ * B gives an attempt up, and A, which has all it needs but a sign that B has it too, does not learn
+ * so. A waits as long as B did and not longer: what B asks next must come before L.
+ */
+static void a_client_without_confirmation_waits_as_long_as_its_server(void **state)
+{
+    struct pair_config config = plain;
+    struct pair *pair;
+    kw_ns began;
+
+    (void)state;
+    config.period = KW_S(60); /* an attempt has 7.5 s */
+    pair = begin(&config);
+    began = pair->now;
+    pair->net.tap = no_last_flight;
+    kw_session_rotate(pair->ends[PAIR_A].session, KW_REASON_OPERATOR, pair->now);
+    pair_run(pair, began + KW_S(9));
+    assert_int_equal(pair->ends[PAIR_B].events[KW_SESSION_EVENT_FAILED], 1);
+    pair->net.tap = NULL;
+    kw_session_rotate(pair->ends[PAIR_B].session, KW_REASON_OPERATOR, pair->now);
+    pair_run(pair, began + KW_S(20));
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(pair->ends[i].events[KW_SESSION_EVENT_SWITCHED], 2);
+    end(pair);
+}
+
 /* A second path, at any time after the association began, is refused and changes nothing. */
 static void a_path_is_given_once(void **state)
 {
@@ -268,6 +308,7 @@ int main(void)
         cmocka_unit_test(an_old_offer_is_not_answered),
         cmocka_unit_test(a_rotate_that_comes_late_is_old),
         cmocka_unit_test(the_newest_offer_is_answered),
+        cmocka_unit_test(a_client_without_confirmation_waits_as_long_as_its_server),
         cmocka_unit_test(a_path_is_given_once),
         cmocka_unit_test(repeated_events_push_nothing_out),
         cmocka_unit_test(a_batch_does_not_cross_the_limit),
