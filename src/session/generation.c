@@ -256,7 +256,7 @@ void kw_generation_over(struct kw_session *session, struct kw_generation *gen, e
     if (gen == next && (current != NULL || previous != NULL)) {
         tell_failed(session, gen, end, alert);
         kw_generation_retire(session, gen, KW_RETIRE_FAILED, now);
-        kw_wheel_failed(session, now);
+        kw_wheel_failed(session, gen, now);
         return;
     }
     if (gen == next) {

@@ -153,6 +153,36 @@ enum kw_status kw_rotate_answer(struct kw_session *session, struct kw_generation
     return serve(session, next, &session->offer, now);
 }
 
+/*
+ * Says DUE for the peer: at once, then while it goes on asking, and after an attempt of its own
+ * that failed the later the more of them did, since each costs a certificate and a handshake. Our
+ * own DUE and its back-off have nothing to do with it.
+ */
+static void tell_owner(struct kw_session *session, const struct kw_generation *current, kw_ns now)
+{
+    const struct kw_session_event event = {
+        .type = KW_SESSION_EVENT_DUE,
+        .generation = current->number,
+        .reason = KW_REASON_PEER,
+    };
+
+    if (now < session->peer_due_at)
+        return; /* it asks again */
+    session->peer_due_at = now + KW_BACKOFF_FIRST;
+    kw_session_push(session, &event);
+}
+
+/* It goes on asking for as long as an attempt lasts, so that one of its repetitions is in time. */
+void kw_rotate_failed(struct kw_session *session, kw_ns now)
+{
+    kw_ns most = kw_wheel_negotiation_max(session) / 4;
+    kw_ns wait = KW_BACKOFF_FIRST << session->peer_failures;
+
+    if (wait < most)
+        session->peer_failures++;
+    session->peer_due_at = now + KW_MIN(wait, KW_MAX(most, KW_BACKOFF_FIRST));
+}
+
 /* The peer asks. */
 static enum kw_verdict receive_ask(struct kw_session *session, const struct message *message,
                                    kw_ns now)
@@ -176,21 +206,8 @@ static enum kw_verdict receive_ask(struct kw_session *session, const struct mess
     memcpy(offer.hello_hash, message->hello_hash, sizeof offer.hello_hash);
 
     if (next == NULL) {
-        const struct kw_session_event event = {
-            .type = KW_SESSION_EVENT_DUE,
-            .generation = current->number,
-            .reason = KW_REASON_PEER,
-        };
-        bool is_repeated = session->offer.valid &&
-                           memcmp(session->offer.hello_hash, offer.hello_hash, HELLO_HASH_LEN) == 0;
-
         session->offer = offer;
-        if (session->due_reason == KW_REASON_NONE)
-            session->due_reason = KW_REASON_PEER;
-        if (!is_repeated || now >= session->announce_at) {
-            session->announce_at = now + session->backoff;
-            kw_session_push(session, &event);
-        }
+        tell_owner(session, current, now);
         return KW_ACCEPT;
     }
     if (next->stage == KW_STAGE_READY || !next->shares_path)
@@ -245,11 +262,8 @@ void kw_rotate_receive(struct kw_session *session, struct kw_generation *from, s
 
 void kw_rotate_age(struct kw_session *session, kw_ns now)
 {
-    if (!session->offer.valid || now < session->offer.until)
-        return;
-    session->offer.valid = false;
-    if (session->due_reason == KW_REASON_PEER)
-        session->due_reason = KW_REASON_NONE; /* the peer will ask again */
+    if (session->offer.valid && now >= session->offer.until)
+        session->offer.valid = false;
 }
 
 void kw_rotate_tick(struct kw_session *session, kw_ns now)

@@ -162,7 +162,9 @@ struct kw_session {
     kw_ns overdue_since; /* 0: not */
     kw_ns overdue_at;    /* when it is said again */
     struct kw_rotate_offer offer;
-    uint32_t asked; /* the newest number that the peer has asked with */
+    uint32_t asked;        /* the newest number that the peer has asked with */
+    uint8_t peer_failures; /* attempts of the peer's that came to nothing, in a row */
+    kw_ns peer_due_at;     /* the earliest moment to say DUE for the peer (again) */
     struct kw_track tracks[KW_SESSION_TRACKED];
 
     bool closed;
@@ -262,7 +264,7 @@ void kw_wheel_settle(struct kw_session *session, struct kw_generation *previous)
 /* Its keys may still protect a packet. */
 bool kw_wheel_may_send(const struct kw_session *session, const struct kw_generation *gen,
                        kw_ns now);
-void kw_wheel_failed(struct kw_session *session, kw_ns now);
+void kw_wheel_failed(struct kw_session *session, const struct kw_generation *gen, kw_ns now);
 kw_ns kw_wheel_deadline(const struct kw_session *session);
 kw_ns kw_wheel_negotiation_max(const struct kw_session *session);
 void kw_wheel_track(struct kw_session *session, const struct kw_generation *gen,
@@ -274,6 +276,8 @@ enum kw_status kw_rotate_answer(struct kw_session *session, struct kw_generation
 void kw_rotate_receive(struct kw_session *session, struct kw_generation *from, struct kw_bytes raw,
                        kw_ns now);
 void kw_rotate_tick(struct kw_session *session, kw_ns now);
+/* An attempt that the peer asked for came to nothing. */
+void kw_rotate_failed(struct kw_session *session, kw_ns now);
 /* Forgets an offer that nobody repeats. */
 void kw_rotate_age(struct kw_session *session, kw_ns now);
 /* overlap is possible: the peer is one of us. */

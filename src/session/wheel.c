@@ -142,15 +142,17 @@ void kw_wheel_switch(struct kw_session *session, struct kw_generation *gen, kw_n
     session->overdue_since = 0;
     session->overdue_at = 0;
     session->offer.valid = false;
+    session->peer_due_at = 0;
+    session->peer_failures = 0;
     draw_due(session, gen);
     kw_session_push(session, &event);
 }
 
-void kw_wheel_failed(struct kw_session *session, kw_ns now)
+void kw_wheel_failed(struct kw_session *session, const struct kw_generation *gen, kw_ns now)
 {
     session->offer.valid = false;
-    if (session->due_reason == KW_REASON_PEER)
-        session->due_reason = KW_REASON_NONE; /* the peer will ask again */
+    if (gen->method == KW_METHOD_OVERLAP && !gen->asks)
+        kw_rotate_failed(session, now); /* the peer will ask again */
     if (session->due_reason == KW_REASON_NONE)
         return;
     session->announce_at = now + session->backoff;

@@ -218,6 +218,89 @@ static void a_client_without_confirmation_waits_as_long_as_its_server(void **sta
     end(pair);
 }
 
+struct said {
+    unsigned peer, time;
+    kw_ns first_time;
+};
+
+static void note_due(struct pair_end *end, const struct kw_session_event *event)
+{
+    struct said *said = end->pair->ctx;
+
+    if (event->type != KW_SESSION_EVENT_DUE || end->number != PAIR_B)
+        return;
+    if (event->reason == KW_REASON_PEER)
+        said->peer++;
+    if (event->reason == KW_REASON_TIME && said->time++ == 0)
+        said->first_time = end->pair->now;
+}
+
+/*
+ * A peer that asks on and on is told of at a pace of its own. It neither holds our own DUE up nor
+ * takes its place, and what we wait after attempts of ours is as before.
+ */
+static void what_the_peer_wants_moves_no_back_off_of_ours(void **state)
+{
+    struct pair_config config = plain;
+    struct said said = {0};
+    struct pair *pair;
+    struct pair_end *b;
+    kw_ns began;
+
+    (void)state;
+    config.period = KW_S(60);
+    pair = begin(&config);
+    pair->ctx = &said;
+    b = &pair->ends[PAIR_B];
+    b->is_lazy = true;
+    b->on_event = note_due;
+    began = pair->now - KW_S(2);
+    kw_session_rotate(pair->ends[PAIR_A].session, KW_REASON_OPERATOR, pair->now);
+    pair_run(pair, began + KW_S(50));
+    assert_true(said.peer > 10 && said.peer <= 100);
+    assert_int_equal(b->session->backoff, KW_BACKOFF_FIRST);
+    pair_run(pair, began + KW_S(59));
+    CHECK(said.time >= 2 && said.first_time <= began + KW_S(58), "%u times", said.time);
+    end(pair);
+}
+
+/* A peer whose attempts all fail is served ever more slowly: each costs us a certificate. */
+static void a_peer_that_fails_on_purpose_is_slowed(void **state)
+{
+    struct pair *pair = begin(&plain);
+    struct pair_end *b = &pair->ends[PAIR_B];
+    struct said said = {0};
+    kw_ns began = pair->now;
+
+    (void)state;
+    pair->ctx = &said;
+    b->on_event = note_due;
+    pair->ends[PAIR_A].is_lazy = true;
+    /* No sooner is B ready to serve than A is the one that fails; then it asks again at once. */
+    while (pair->now < began + KW_S(60)) {
+        struct kw_generation *next;
+
+        if (kw_session_next_of(pair->ends[PAIR_A].session) == NULL)
+            assert_int_equal(pair_prepare(pair, &pair->ends[PAIR_A]), KW_OK);
+        pair_run(pair, pair->now + KW_MS(100));
+        next = kw_session_next_of(b->session);
+        if (next == NULL)
+            continue;
+        kw_generation_over(b->session, next, KW_DTLS_END_ALERT_RECEIVED, KW_ALERT_NONE, pair->now);
+        next = kw_session_next_of(pair->ends[PAIR_A].session);
+        kw_generation_over(pair->ends[PAIR_A].session, next, KW_DTLS_END_ALERT_SENT, KW_ALERT_NONE,
+                           pair->now);
+    }
+    /* 0.5, 1, 2, 4, 8 s, then every 15 s. */
+    CHECK(said.peer >= 5 && said.peer <= 10, "%u attempts", said.peer);
+    pair->ends[PAIR_A].is_lazy = false;
+    pair->ends[PAIR_A].on_event = NULL;
+    kw_session_rotate(pair->ends[PAIR_A].session, KW_REASON_OPERATOR, pair->now);
+    pair_run(pair, pair->now + KW_S(20));
+    assert_int_equal(b->events[KW_SESSION_EVENT_SWITCHED], 2);
+    end(pair);
+}
+
 /* A second path, at any time after the association began, is refused and changes nothing. */
 static void a_path_is_given_once(void **state)
 {
@@ -309,6 +392,8 @@ int main(void)
         cmocka_unit_test(a_rotate_that_comes_late_is_old),
         cmocka_unit_test(the_newest_offer_is_answered),
         cmocka_unit_test(a_client_without_confirmation_waits_as_long_as_its_server),
+        cmocka_unit_test(what_the_peer_wants_moves_no_back_off_of_ours),
+        cmocka_unit_test(a_peer_that_fails_on_purpose_is_slowed),
         cmocka_unit_test(a_path_is_given_once),
         cmocka_unit_test(repeated_events_push_nothing_out),
         cmocka_unit_test(a_batch_does_not_cross_the_limit),
