@@ -334,12 +334,18 @@ void kw_session_close(struct kw_session *session, kw_ns now)
 
 void kw_session_rotate(struct kw_session *session, enum kw_reason reason, kw_ns now)
 {
+    bool is_due = session->due_reason != KW_REASON_NONE;
+    kw_ns backoff = session->backoff;
+
     kw_session_stamp(session, now);
-    if (session->closed || kw_session_next_of(session) != NULL)
+    if (session->closed)
         return;
+    /* Should a generation that is on its way fail, the wish is still there. */
     session->due_reason = reason;
     session->announce_at = now;
     kw_wheel_turn(session, now);
+    if (is_due)
+        session->backoff = backoff; /* whoever insists has not failed */
 }
 
 bool kw_session_facts(const struct kw_session *session, uint32_t generation, kw_ns now,

@@ -301,6 +301,38 @@ static void a_peer_that_fails_on_purpose_is_slowed(void **state)
     end(pair);
 }
 
+/* Clicks of an operator are no failed attempts, and one that comes during an attempt is kept. */
+static void an_operator_may_insist(void **state)
+{
+    struct pair *pair = begin(&plain);
+    struct pair_end *a = &pair->ends[PAIR_A];
+    struct kw_session_event event;
+
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        kw_session_rotate(a->session, KW_REASON_OPERATOR, pair->now);
+        assert_true(kw_session_next_event(a->session, &event));
+        assert_int_equal(event.type, KW_SESSION_EVENT_DUE);
+        assert_int_equal(event.reason, KW_REASON_OPERATOR);
+    }
+    assert_true(a->session->backoff <= 2 * KW_BACKOFF_FIRST);
+    end(pair);
+
+    pair = begin(&plain);
+    a = &pair->ends[PAIR_A];
+    pair->ends[PAIR_B].is_lazy = true;
+    assert_int_equal(pair_prepare(pair, a), KW_OK); /* for no reason that would come again */
+    kw_session_rotate(a->session, KW_REASON_POLICY, pair->now);
+    assert_int_equal(a->events[KW_SESSION_EVENT_DUE], 0);
+    while (a->events[KW_SESSION_EVENT_FAILED] == 0)
+        pair_run(pair, pair->now + KW_MS(100));
+    pair->ends[PAIR_B].is_lazy = false;
+    pair_run(pair, pair->now + KW_S(5));
+    assert_true(a->events[KW_SESSION_EVENT_DUE] >= 1);
+    assert_int_equal(a->events[KW_SESSION_EVENT_SWITCHED], 2);
+    end(pair);
+}
+
 /* A second path, at any time after the association began, is refused and changes nothing. */
 static void a_path_is_given_once(void **state)
 {
@@ -394,6 +426,7 @@ int main(void)
         cmocka_unit_test(a_client_without_confirmation_waits_as_long_as_its_server),
         cmocka_unit_test(what_the_peer_wants_moves_no_back_off_of_ours),
         cmocka_unit_test(a_peer_that_fails_on_purpose_is_slowed),
+        cmocka_unit_test(an_operator_may_insist),
         cmocka_unit_test(a_path_is_given_once),
         cmocka_unit_test(repeated_events_push_nothing_out),
         cmocka_unit_test(a_batch_does_not_cross_the_limit),
