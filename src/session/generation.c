@@ -270,12 +270,19 @@ void kw_generation_over(struct kw_session *session, struct kw_generation *gen, e
         return;
     }
     /*
-     * The current one. A close_notify of a generation that is not the sole one ends that generation
-     * only: a client that has moved on closes the connection it left.
+     * The current one. In `overlap` its word concerns both associations: a peer that has moved on
+     * drops what it left without a word, so it is leaving, and so is a path that both share.
+     */
+    if (next != NULL && next->shares_path && end != KW_DTLS_END_INTERNAL) {
+        kw_session_end(session, ending_of(end), end, alert, now);
+        return;
+    }
+    /*
+     * Elsewhere a close_notify of a generation that is not the sole one ends that generation only:
+     * a client that has moved on closes the connection it left.
      */
     if (next != NULL && next->stage == KW_STAGE_READY)
         kw_wheel_switch(session, next, now);
-    /* One that shares its 5-tuple (overlap) has no way to go on without it. */
     if (next != NULL && !next->shares_path) {
         kw_generation_retire(session, gen, KW_RETIRE_TOLD, now);
         return;

@@ -178,8 +178,7 @@ static void the_newest_offer_is_answered(void **state)
     end(pair);
 }
 
-/* Neither the last flight of a client arrives, nor any alert: records of epoch 2, and short ones.
- */
+/* Neither the last flight of a client arrives, nor any alert: records of epoch 2, and short ones. */
 static bool no_last_flight(void *ctx, struct net *net, const struct kw_path *path, uint8_t *data,
                            size_t *len, kw_ns now)
 {
@@ -333,6 +332,22 @@ static void an_operator_may_insist(void **state)
     end(pair);
 }
 
+/* The peer ends its session while the next association is on its way: ours ends, too, and now. */
+static void a_peer_that_leaves_during_a_rotation_is_gone(void **state)
+{
+    (void)state;
+    for (unsigned who = 0; who < 2; who++) {
+        struct pair *pair = begin_prepared();
+        struct pair_end *left = &pair->ends[1 - who];
+
+        kw_session_close(pair->ends[who].session, pair->now);
+        pair_run(pair, pair->now + KW_S(20));
+        CHECK(left->has_ended, "%u lives on", 1 - who);
+        assert_int_equal(left->last_end.session_end, KW_SESSION_END_PEER);
+        end(pair);
+    }
+}
+
 /* A second path, at any time after the association began, is refused and changes nothing. */
 static void a_path_is_given_once(void **state)
 {
@@ -427,6 +442,7 @@ int main(void)
         cmocka_unit_test(what_the_peer_wants_moves_no_back_off_of_ours),
         cmocka_unit_test(a_peer_that_fails_on_purpose_is_slowed),
         cmocka_unit_test(an_operator_may_insist),
+        cmocka_unit_test(a_peer_that_leaves_during_a_rotation_is_gone),
         cmocka_unit_test(a_path_is_given_once),
         cmocka_unit_test(repeated_events_push_nothing_out),
         cmocka_unit_test(a_batch_does_not_cross_the_limit),
