@@ -270,6 +270,8 @@ enum kw_status kw_session_add_path(struct kw_session *session, uint32_t generati
     struct kw_generation *gen = kw_session_find(session, generation);
 
     kw_session_stamp(session, now);
+    if (session->closed)
+        return KW_ERR_CLOSED;
     if (gen == NULL || gen->shares_path)
         return KW_ERR_STATE;
     if (gen->ice != NULL)
@@ -289,6 +291,8 @@ enum kw_status kw_session_ice_restart(struct kw_session *session, uint32_t gener
     struct kw_ice *ice = gen != NULL ? kw_generation_ice(session, gen) : NULL;
 
     kw_session_stamp(session, now);
+    if (session->closed)
+        return KW_ERR_CLOSED;
     if (ice == NULL)
         return KW_ERR_STATE;
     return kw_ice_restart(ice, local, remote, now);

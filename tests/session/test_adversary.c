@@ -348,6 +348,39 @@ static void a_peer_that_leaves_during_a_rotation_is_gone(void **state)
     }
 }
 
+/* A session that has ended begins nothing. */
+static void an_ended_session_takes_no_path(void **state)
+{
+    struct pair *pair = begin(&plain);
+    const struct kw_session_params params = {
+        .terms = &pair->terms, .ssrc_max = 2, .method = KW_METHOD_OVERLAP};
+    const struct kw_generation_params generation = {
+        .role = KW_DTLS_CLIENT,
+        .identity = pair->ends[PAIR_A].identity,
+        .fingerprints = &(struct kw_fingerprint){.hash = KW_SHA256},
+        .fingerprint_count = 1,
+    };
+    void *mem = aligned_alloc(64, kw_session_size());
+    struct kw_path path = net_path(3, 4), out;
+    uint8_t datagram[2048];
+    struct kw_session *third;
+    uint32_t number;
+
+    (void)state;
+    pair->shared.pool->config.sessions++; /* as when another session ends */
+    pair->shared.pool->config.rotations--;
+    assert_int_equal(kw_session_init(mem, &pair->shared, &params, pair->now, &third), KW_OK);
+    assert_int_equal(kw_session_add_generation(third, &generation, pair->now, &number), KW_OK);
+    kw_session_close(third, pair->now);
+    assert_int_equal(kw_session_add_path(third, number, &path, 0, pair->now), KW_ERR_CLOSED);
+    assert_int_equal(kw_session_transmit(third, datagram, sizeof datagram, &out, pair->now), 0);
+    kw_session_deinit(third);
+    pair->shared.pool->config.sessions--;
+    pair->shared.pool->config.rotations++;
+    free(mem);
+    end(pair);
+}
+
 /* A second path, at any time after the association began, is refused and changes nothing. */
 static void a_path_is_given_once(void **state)
 {
@@ -443,6 +476,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_fails_on_purpose_is_slowed),
         cmocka_unit_test(an_operator_may_insist),
         cmocka_unit_test(a_peer_that_leaves_during_a_rotation_is_gone),
+        cmocka_unit_test(an_ended_session_takes_no_path),
         cmocka_unit_test(a_path_is_given_once),
         cmocka_unit_test(repeated_events_push_nothing_out),
         cmocka_unit_test(a_batch_does_not_cross_the_limit),
