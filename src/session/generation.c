@@ -65,6 +65,27 @@ bool kw_generation_path(const struct kw_session *session, const struct kw_genera
     return true;
 }
 
+void kw_generation_lend_path(const struct kw_generation *from, struct kw_generation *to)
+{
+    to->path = from->path;
+    to->has_path = true;
+    to->path_is_lent = to->ice != NULL; /* a plain 5-tuple is given */
+    to->engines->lent_until =
+        from->ice != NULL ? kw_ice_consent(from->ice) + KW_CONSENT_MAX : KW_NEVER;
+}
+
+/*
+ * RFC 7675 section 5.1: without consent nothing may be sent. A lent path has the consent that its
+ * lender had; whoever lends it on without one of its own has nothing to lend.
+ */
+void kw_generation_age_path(struct kw_generation *gen, kw_ns now)
+{
+    if (!kw_generation_alive(gen) || !gen->path_is_lent || now < gen->engines->lent_until)
+        return;
+    gen->has_path = false;
+    gen->path_is_lent = false;
+}
+
 /* Notices that ICE has selected another pair. A client begins to talk on the first one. */
 void kw_generation_watch_path(struct kw_session *session, struct kw_generation *gen)
 {
@@ -79,6 +100,13 @@ void kw_generation_watch_path(struct kw_session *session, struct kw_generation *
     gen->path = selected;
     gen->has_path = true;
     kw_session_push(session, &event);
+    /* Who lives on this path moves with it. */
+    for (size_t i = 0; i < KW_SESSION_GENERATIONS; i++) {
+        struct kw_generation *other = &session->generations[i];
+
+        if (kw_generation_alive(other) && other->path_is_lent)
+            kw_generation_lend_path(gen, other);
+    }
 }
 
 enum kw_status kw_generation_begin(struct kw_session *session, struct kw_generation *gen, kw_ns now)

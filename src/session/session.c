@@ -245,9 +245,7 @@ enum kw_status kw_session_add_generation(struct kw_session *session,
      * new checks. RFC 8445 section 9: during an ICE restart the previous pair goes on.
      */
     if (params->method == KW_METHOD_RESTART && current != NULL && current->has_path) {
-        gen->path = current->path;
-        gen->has_path = true;
-        gen->path_is_lent = true;
+        kw_generation_lend_path(current, gen);
         if (gen->role == KW_DTLS_CLIENT)
             kw_status_ignore(kw_generation_begin(session, gen, now)); /* a tick tries again */
     }

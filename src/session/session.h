@@ -79,8 +79,9 @@ struct kw_engines {
     uint8_t alpn_len;
     bool has_dtls_path; /* where the last DTLS datagram came from */
     struct kw_path dtls_path;
-    kw_ns give_up;   /* negotiation */
-    kw_ns retire_at; /* previous */
+    kw_ns give_up;    /* negotiation */
+    kw_ns retire_at;  /* previous */
+    kw_ns lent_until; /* with path_is_lent */
 
     /* overlap only */
     uint8_t client_random[32];
@@ -252,6 +253,10 @@ enum kw_retirement {
 void kw_generation_retire(struct kw_session *session, struct kw_generation *gen,
                           enum kw_retirement how, kw_ns now);
 void kw_generation_watch_path(struct kw_session *session, struct kw_generation *gen);
+/* restart: `to` may use the path of `from`, as long as that one's peer has consented to. */
+void kw_generation_lend_path(const struct kw_generation *from, struct kw_generation *to);
+/* Takes back what was lent and has not been replaced by a path of its own. */
+void kw_generation_age_path(struct kw_generation *gen, kw_ns now);
 
 /* wheel.c: when */
 void kw_wheel_switch(struct kw_session *session, struct kw_generation *gen, kw_ns now);

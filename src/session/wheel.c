@@ -335,6 +335,8 @@ void kw_wheel_turn(struct kw_session *session, kw_ns now)
 
     if (session->closed)
         return;
+    for (size_t i = 0; i < KW_SESSION_GENERATIONS; i++)
+        kw_generation_age_path(&session->generations[i], now);
     if (gen != NULL)
         turn_previous(session, gen, now);
     gen = kw_session_next_of(session);
@@ -380,6 +382,8 @@ kw_ns kw_wheel_deadline(const struct kw_session *session)
 
         if (gen->ice != NULL && gen->stage <= KW_STAGE_CURRENT)
             deadline = KW_MIN(deadline, gone_at(gen));
+        if (kw_generation_alive(gen) && gen->path_is_lent)
+            deadline = KW_MIN(deadline, gen->engines->lent_until);
         switch (gen->stage) {
         case KW_STAGE_EMPTY:
         case KW_STAGE_RETIRED:

@@ -164,6 +164,56 @@ static void forged_checks_take_no_agent(void **state)
     world_free(world);
 }
 
+static bool no_checks(void *ctx, struct net *net, const struct kw_path *path, uint8_t *data,
+                      size_t *len, kw_ns now)
+{
+    (void)ctx;
+    (void)net;
+    (void)path;
+    (void)len;
+    (void)now;
+    return data[0] > 3;
+}
+
+/*
+ * `restart` lives on the path of the generation before it until its own checks have succeeded. RFC
+ * 7675, section 5.1: what that one's peer consented to ends 30 s after the last consent, however
+ * many generations borrow from each other.
+ */
+static void a_lent_path_ends_with_its_consent(void **state)
+{
+    struct world *world = world_new(&world_plain);
+    struct peer *peer = world_up(world);
+    char path[300];
+    uint64_t heard;
+    kw_ns silent;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/restart", peer->location);
+    world_run(world, world->now + KW_S(10));
+    silent = world->now;
+    world->net.tap = no_checks;
+    for (int i = 0; i < 2; i++) {
+        size_t len;
+
+        world_run(world, silent + KW_S(11) * (kw_ns)(i + 1));
+        len = world_offer(world, peer);
+        assert_int_equal(world_request(world, KW_REQUEST_POST, path, "demo-token",
+                                       "application/sdp", world->offer, len),
+                         201);
+        world_answer(world, peer);
+    }
+    world_run(world, silent + KW_S(24));
+    heard = peer->media_back;
+    assert_true(heard > 1500); /* it works */
+    world_run(world, silent + KW_S(31));
+    heard = peer->media_back;
+    world_run(world, silent + KW_S(60));
+    CHECK(peer->media_back == heard, "%llu packets without consent",
+          (unsigned long long)(peer->media_back - heard));
+    world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +222,7 @@ int main(void)
         cmocka_unit_test(forged_checks_take_no_address),
         cmocka_unit_test(forged_checks_take_no_agent),
         cmocka_unit_test(a_hello_holds_no_place),
+        cmocka_unit_test(a_lent_path_ends_with_its_consent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,7 +178,8 @@ static void the_newest_offer_is_answered(void **state)
     end(pair);
 }
 
-/* Neither the last flight of a client arrives, nor any alert: records of epoch 2, and short ones. */
+/* Neither the last flight of a client arrives, nor any alert: records of epoch 2, and short ones.
+ */
 static bool no_last_flight(void *ctx, struct net *net, const struct kw_path *path, uint8_t *data,
                            size_t *len, kw_ns now)
 {
