@@ -190,6 +190,26 @@ static void leave_generation(struct kw_gateway *gateway, struct kw_call *call, u
     kw_call_forget_generation(gateway, call, generation);
 }
 
+/* Its rotation is told when its successor is up; when there is none, it was no rotation. */
+static void keep_untold(struct kw_call *call, uint32_t generation)
+{
+    struct kw_call_generation *leaving = kw_call_generation(call, generation);
+
+    if (leaving == NULL)
+        return;
+    call->left = (struct kw_call_generation){.number = generation, .owed = leaving->owed};
+    leaving->owed = 0;
+}
+
+static void tell_untold(struct kw_gateway *gateway, struct kw_call *call, kw_ns now)
+{
+    if (call->left.number == 0)
+        return;
+    kw_fact_rotated(gateway, call, call->left.number, now);
+    kw_fact_release(gateway, &call->left.owed);
+    call->left.number = 0;
+}
+
 static void firm_path(struct kw_gateway *gateway, struct kw_call *call, uint32_t generation,
                       kw_ns now)
 {
@@ -208,6 +228,7 @@ static void ended(struct kw_gateway *gateway, struct kw_call *call,
         kw_fact_handshake_refused(gateway, call, event, now);
     for (size_t i = 0; i < KW_SESSION_GENERATIONS; i++)
         leave_generation(gateway, call, call->generations[i].number, now);
+    kw_fact_release(gateway, &call->left.owed);
     kw_fact_closed(gateway, call, now);
     kw_relay_leave(gateway, call);
     kw_table_remove(&gateway->ids, call->id_tag);
@@ -234,11 +255,15 @@ static void handle(struct kw_gateway *gateway, struct kw_call *call,
         break;
     case KW_SESSION_EVENT_SWITCHED:
         call->was_up = true;
+        tell_untold(gateway, call, now);
         break;
     case KW_SESSION_EVENT_DUE:
         break;
     case KW_SESSION_EVENT_RETIRED:
-        kw_fact_rotated(gateway, call, event->generation, now);
+        if (kw_session_current(call->session) != 0)
+            kw_fact_rotated(gateway, call, event->generation, now);
+        else
+            keep_untold(call, event->generation);
         leave_generation(gateway, call, event->generation, now);
         break;
     case KW_SESSION_EVENT_FAILED:
@@ -280,6 +305,7 @@ void kw_call_free(struct kw_gateway *gateway, struct kw_call *call, kw_ns now)
     kw_call_forget_routes(gateway, call);
     kw_relay_leave(gateway, call);
     kw_heap_set(&gateway->heap, number, KW_NEVER);
+    kw_fact_release(gateway, &call->left.owed);
     kw_fact_release(gateway, &call->owed);
     if (call->has_session)
         kw_session_deinit(call->session);

@@ -63,6 +63,8 @@ static void put_of(struct kw_gateway *gateway, struct kw_call *call, uint32_t ge
 {
     struct kw_call_generation *owes = kw_call_generation(call, generation);
 
+    if (owes == NULL && call->left.number == generation)
+        owes = &call->left;
     put(gateway, owes != NULL ? &owes->owed : NULL);
 }
 

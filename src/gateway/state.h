@@ -220,6 +220,7 @@ struct kw_call {
 
     struct kw_leg legs[KW_CALL_LEGS];
     struct kw_call_generation generations[KW_SESSION_GENERATIONS];
+    struct kw_call_generation left; /* by its client, before its successor was up: still untold */
     struct kw_relay relay;
     uint64_t routes[KW_CALL_ROUTES];
     size_t route_next;

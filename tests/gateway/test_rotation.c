@@ -210,8 +210,10 @@ static void close_of_the_old_one_never_ends_the_call(void **state)
     struct world *world = world_new(&world_plain);
     struct peer *old = world_up(world);
     struct peer *new;
+    const struct kw_fact *fact;
 
     (void)state;
+    world_run(world, world->now + KW_S(1));
     assert_int_equal(world_add(world, old, &new), 201);
     world_hang_up(world, old);
     /* Its close_notify has to leave: the world sends what a closed session still has. */
@@ -229,6 +231,18 @@ static void close_of_the_old_one_never_ends_the_call(void **state)
     assert_int_equal(kw_gateway_call_count(world->gateway), 1);
     assert_true(new->media_back >= 140);
     assert_true(world_status_has(world, old, "\"generation\":2"));
+    /* And it is a rotation like any other, though nothing overlapped. */
+    assert_int_equal(world_facts(world, KW_FACT_ROTATED), 1);
+    fact = world_last_fact(world, KW_FACT_ROTATED);
+    assert_int_equal(fact->u.rotated.from, 1);
+    assert_int_equal(fact->generation, 2);
+    assert_string_equal(fact->u.rotated.method, "parallel");
+    assert_int_equal(fact->u.rotated.overlap_us, 0);
+    assert_true(fact->u.rotated.old_packets > 0);
+    assert_int_equal(
+        world_request(world, KW_REQUEST_DELETE, new->location, "demo-token", "", NULL, 0), 200);
+    world_run(world, world->now + KW_S(2));
+    assert_int_equal(world->facts_reserved, 0);
     world_free(world);
 }
 
