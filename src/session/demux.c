@@ -330,8 +330,11 @@ bool kw_session_second_outlet(struct kw_session *session, kw_ns now, struct kw_o
 void kw_session_sent(struct kw_session *session, const struct kw_outlet *outlet, size_t len,
                      kw_ns now)
 {
-    (void)outlet;
+    struct kw_generation *gen = kw_session_find(session, outlet->generation);
+
     (void)len;
     kw_session_stamp(session, now);
+    if (gen != NULL)
+        gen->outlets = 0; /* its counters know */
     kw_wheel_used(session, now);
 }

@@ -52,8 +52,9 @@ enum {
 #define KW_ROTATE_OFFER_MAX (4 * KW_ROTATE_RESEND_MAX)
 /*
  * No byte is sent beyond L. A batch asks for all its outlets first, so that as many packets of the
- * largest size may follow one look at the counters; but at most a 64th of L, since `due` comes at
- * 95 % at the latest.
+ * largest size may follow one look at the counters. Where that much would end a small L before it
+ * is due (95 % at the latest), a 64th of L is kept free, and outlets are counted until something
+ * was sent or time has passed.
  */
 #define KW_LIMIT_BATCH 64U
 #define KW_LIMIT_PACKET 2048U
@@ -102,6 +103,8 @@ struct kw_generation {
 
     bool asks; /* overlap: we sent ROTATE, so we are the client */
 
+    uint32_t outlets; /* given out since its counters were last looked at */
+
     struct kw_fingerprint our_fingerprint;
 
     struct kw_engines *engines; /* NULL: empty, or retired */
@@ -145,10 +148,10 @@ struct kw_session {
     const struct kw_session_shared *shared;
     struct kw_terms terms;
     enum kw_method method;
+    uint8_t block_count; /* of the pool */
     size_t mtu;
     size_t ssrc_max;
-    size_t block_count; /* of the pool */
-    kw_ns now;          /* of the last call: time never runs backwards */
+    kw_ns now; /* of the last call: time never runs backwards */
 
     struct kw_generation generations[KW_SESSION_GENERATIONS];
     uint32_t generation_count; /* numbers given out */
@@ -160,6 +163,7 @@ struct kw_session {
     uint64_t due_packets;
     kw_ns announce_at; /* when DUE is said (again) */
     kw_ns backoff;
+    kw_ns outlets_at;    /* the moment in which outlets are counted */
     kw_ns overdue_since; /* 0: not */
     kw_ns overdue_at;    /* when it is said again */
     struct kw_rotate_offer offer;
@@ -267,8 +271,7 @@ void kw_wheel_used(struct kw_session *session, kw_ns now);
 /* The overlap is over: what was lost across the switch is known. */
 void kw_wheel_settle(struct kw_session *session, struct kw_generation *previous);
 /* Its keys may still protect a packet. */
-bool kw_wheel_may_send(const struct kw_session *session, const struct kw_generation *gen,
-                       kw_ns now);
+bool kw_wheel_may_send(struct kw_session *session, struct kw_generation *gen, kw_ns now);
 void kw_wheel_failed(struct kw_session *session, const struct kw_generation *gen, kw_ns now);
 kw_ns kw_wheel_deadline(const struct kw_session *session);
 kw_ns kw_wheel_negotiation_max(const struct kw_session *session);

@@ -232,15 +232,17 @@ static uint64_t packet_margin(const struct kw_rotation_policy *rotation)
     return KW_MIN(KW_LIMIT_BATCH, rotation->packets / KW_LIMIT_SHARE);
 }
 
+/* outlets: given to packets that its counters do not know yet. */
 static bool beyond_limit(const struct kw_session *session, const struct kw_generation *gen,
-                         kw_ns now)
+                         uint32_t outlets, kw_ns now)
 {
     const struct kw_rotation_policy *rotation = &session->terms.rotation;
     struct usage use = usage_of(gen);
+    uint64_t bytes = (uint64_t)outlets * KW_LIMIT_PACKET;
 
     return now >= gen->ready + rotation->period ||
-           use.bytes + byte_margin(rotation) > rotation->bytes ||
-           use.packets + packet_margin(rotation) >= rotation->packets;
+           use.bytes + KW_MAX(bytes, byte_margin(rotation)) > rotation->bytes ||
+           use.packets + KW_MAX(outlets, packet_margin(rotation)) >= rotation->packets;
 }
 
 static kw_ns grace_end(const struct kw_session *session)
@@ -248,10 +250,17 @@ static kw_ns grace_end(const struct kw_session *session)
     return session->overdue_since + session->terms.rotation.grace;
 }
 
-bool kw_wheel_may_send(const struct kw_session *session, const struct kw_generation *gen, kw_ns now)
+bool kw_wheel_may_send(struct kw_session *session, struct kw_generation *gen, kw_ns now)
 {
-    if (!beyond_limit(session, gen, now))
+    if (now != session->outlets_at) {
+        for (size_t i = 0; i < KW_SESSION_GENERATIONS; i++)
+            session->generations[i].outlets = 0;
+        session->outlets_at = now;
+    }
+    if (!beyond_limit(session, gen, gen->outlets + 1, now)) {
+        gen->outlets++;
         return true;
+    }
     if (session->terms.rotation.at_limit == KW_AT_LIMIT_CLOSE || gen->stage != KW_STAGE_CURRENT)
         return false;
     return session->overdue_since == 0 || now < grace_end(session);
@@ -266,7 +275,7 @@ static void turn_limit(struct kw_session *session, const struct kw_generation *c
         .reason = session->due_reason,
     };
 
-    if (!beyond_limit(session, current, now))
+    if (!beyond_limit(session, current, 0, now))
         return;
     if (session->overdue_since == 0) {
         session->overdue_since = now;
