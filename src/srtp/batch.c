@@ -48,8 +48,7 @@ void kw_srtp_unprotect_batch(struct kw_srtp_item *items, size_t item_count)
         if (kw_srtp_is_rtcp(item->packet, item->len))
             item->verdict = kw_srtcp_unprotect(item->srtp, item->packet, &item->len);
         else
-            item->verdict = count_dropped(
-                item->srtp, kw_srtp_open(item->srtp, item->packet, &item->len, false));
+            item->verdict = kw_srtp_open(item->srtp, item->packet, &item->len);
     }
 }
 
@@ -76,7 +75,7 @@ enum kw_verdict kw_srtp_unprotect_trial(struct kw_srtp *const *contexts, size_t 
         if (is_rtcp)
             verdict = kw_srtcp_open(contexts[i], packet, len);
         else
-            verdict = kw_srtp_open(contexts[i], packet, len, context_count > 1);
+            verdict = kw_srtp_open_kept(contexts[i], packet, len, context_count > 1);
         if (verdict == KW_ACCEPT) {
             *which_ret = i;
             return KW_ACCEPT;

@@ -21,6 +21,9 @@
 #include "crypto/packet_kernel.h"
 #include "srtp/window.h"
 
+/* Kept out of the way of a packet in its order, which is then short and one piece. */
+#define KW_SELDOM __attribute__((noinline))
+
 enum {
     KW_STREAM_RTP = 1,     /* an SRTP packet was accepted: highest and window are facts */
     KW_STREAM_RTCP = 2,    /* an SRTCP packet was accepted */
@@ -148,29 +151,19 @@ static inline void put_u64(uint8_t *at, uint64_t value)
 static inline void iv_make(const uint8_t salt[14], bool cm, uint32_t ssrc, uint64_t index,
                            uint8_t iv[16])
 {
-    uint64_t salt_low = (uint64_t)get_u32(salt + 8) << 32 | (uint64_t)get_u16(salt + 12) << 16;
-    uint64_t high = cm ? ssrc : (uint64_t)ssrc << 16 | index >> 32;
-    uint64_t low = cm ? index << 16 : index << 32;
-
-    put_u64(iv, get_u64(salt) ^ high);
-    put_u64(iv + 8, salt_low ^ low);
+    put_u64(iv, get_u64(salt) ^ (cm ? ssrc : (uint64_t)ssrc << 16 | index >> 32));
+    put_u32(iv + 8, get_u32(salt + 8) ^ (uint32_t)(cm ? index >> 16 : index));
+    put_u32(iv + 12, cm ? (uint32_t)(get_u16(salt + 12) ^ (index & 0xffff)) << 16 : 0);
 }
 
 /* The stream of this SSRC, or NULL. */
+struct stream *kw_srtp_stream_search(struct kw_srtp *srtp, uint32_t ssrc);
+
 static inline struct stream *stream_find(struct kw_srtp *srtp, uint32_t ssrc)
 {
-    struct stream *streams = srtp->streams;
-    struct stream *likely = &streams[srtp->hint];
+    struct stream *likely = &srtp->streams[srtp->hint];
 
-    if (likely->ssrc == ssrc && likely->flags != 0)
-        return likely;
-    for (uint8_t i = 0; i < srtp->stream_count; i++) {
-        if (streams[i].ssrc == ssrc) {
-            srtp->hint = (uint8_t)(i & 63u);
-            return &streams[i];
-        }
-    }
-    return NULL;
+    return likely->ssrc == ssrc && likely->flags != 0 ? likely : kw_srtp_stream_search(srtp, ssrc);
 }
 
 /* True when stream_add() will succeed. */
@@ -214,14 +207,15 @@ static inline enum kw_verdict count_dropped(struct kw_srtp *srtp, enum kw_verdic
     return verdict;
 }
 
-/* kw_srtp_protect() without its prefetch: the batch calls have asked for the context before. */
+/* The calls without their prefetch: the batch calls have asked for the context before. */
 enum kw_verdict kw_srtp_seal(struct kw_srtp *srtp, uint8_t *packet, size_t *len, size_t size);
+enum kw_verdict kw_srtp_open(struct kw_srtp *srtp, uint8_t *packet, size_t *len);
 
 /*
- * Opens one packet. `keep`: the packet may still be offered to another context, so it must come
- * back unchanged unless it is accepted. Nothing but an accepted packet is counted.
+ * Opens one packet and counts nothing but an accepted one. `keep`: the packet may still be offered
+ * to another context, so it must come back unchanged unless it is accepted.
  */
-enum kw_verdict kw_srtp_open(struct kw_srtp *srtp, uint8_t *packet, size_t *len, bool keep);
+enum kw_verdict kw_srtp_open_kept(struct kw_srtp *srtp, uint8_t *packet, size_t *len, bool keep);
 enum kw_verdict kw_srtcp_open(struct kw_srtp *srtp, uint8_t *packet, size_t *len);
 
 /* AES_CM_128_HMAC_SHA1_80, the exception. tag: ten bytes. */

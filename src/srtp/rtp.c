@@ -37,22 +37,25 @@ static void put_ext_profile(uint8_t *packet, const struct rtp_header *header, un
 }
 
 /*
- * Names the extension block encrypted. RFC 9335, section 5.1: "If the packet contains CSRCs but no
- * header extensions, an empty extension block [...] MUST be appended, and the X bit MUST be set".
+ * Names the extension block encrypted and returns the header as it is now. RFC 9335, section 5.1:
+ * "If the packet contains CSRCs but no header extensions, an empty extension block [...] MUST be
+ * appended, and the X bit MUST be set".
  */
-static void cryptex_mark(uint8_t *packet, size_t *len, struct rtp_header *header)
+static KW_SELDOM struct rtp_header cryptex_mark(uint8_t *packet, size_t *len,
+                                                struct rtp_header header)
 {
-    if (header->ext_profile == 0) {
-        memmove(packet + header->len + 4, packet + header->len, *len - header->len);
-        put_u32(packet + header->len, (uint32_t)KW_EXT_ONE_BYTE << 16);
+    if (header.ext_profile == 0) {
+        memmove(packet + header.len + 4, packet + header.len, *len - header.len);
+        put_u32(packet + header.len, (uint32_t)KW_EXT_ONE_BYTE << 16);
         packet[0] |= 0x10;
-        header->ext_profile = KW_EXT_ONE_BYTE;
-        header->len += 4;
+        header.ext_profile = KW_EXT_ONE_BYTE;
+        header.len += 4;
         *len += 4;
     }
-    put_ext_profile(packet, header,
-                    header->ext_profile == KW_EXT_ONE_BYTE ? KW_CRYPTEX_ONE_BYTE
-                                                           : KW_CRYPTEX_TWO_BYTE);
+    put_ext_profile(packet, &header,
+                    header.ext_profile == KW_EXT_ONE_BYTE ? KW_CRYPTEX_ONE_BYTE
+                                                          : KW_CRYPTEX_TWO_BYTE);
+    return header;
 }
 
 static bool is_cryptex(const struct kw_srtp *srtp, const struct rtp_header *header)
@@ -62,8 +65,8 @@ static bool is_cryptex(const struct kw_srtp *srtp, const struct rtp_header *head
 }
 
 /* len: without tag. With cryptex the packet is in its gathered form. */
-static struct kw_packet packet_view(uint8_t *packet, size_t len, const struct rtp_header *header,
-                                    bool cryptex)
+static inline struct kw_packet packet_view(uint8_t *packet, size_t len,
+                                           const struct rtp_header *header, bool cryptex)
 {
     size_t aad_len = cryptex ? KW_RTP_FIXED + 4 : header->len;
 
@@ -76,11 +79,28 @@ static struct kw_packet packet_view(uint8_t *packet, size_t len, const struct rt
     };
 }
 
-static enum kw_verdict check_replay(struct kw_srtp *srtp, const struct stream *stream,
-                                    uint64_t index)
+/* The index of a settled stream's packet out of its order, and whether the window has a place. */
+static KW_SELDOM enum kw_verdict unusual_index(struct kw_srtp *srtp, const struct stream *stream,
+                                               uint16_t seq, uint64_t *ret)
 {
+    *ret = index_guess(stream->highest, seq);
     return window_check(stream->recent, history_of(srtp, stream)->older, KW_WINDOW_WORDS,
-                        stream->highest, index);
+                        stream->highest, *ret);
+}
+
+/* The packet after the highest one, which nearly all are, needs neither guess nor window. */
+static inline enum kw_verdict settled_index(struct kw_srtp *srtp, const struct stream *stream,
+                                            uint16_t seq, uint64_t *ret)
+{
+    enum kw_verdict verdict = KW_ACCEPT;
+    uint64_t index = stream->highest + 1;
+
+    if ((uint16_t)index != seq)
+        verdict = unusual_index(srtp, stream, seq, &index);
+    if (verdict == KW_ACCEPT && index >= KW_SRTP_INDEX_END)
+        verdict = KW_DROP_EXPIRED;
+    *ret = index;
+    return verdict;
 }
 
 static void start_stream(struct kw_srtp *srtp, struct stream *stream, uint64_t index)
@@ -100,8 +120,8 @@ static void count_gap(struct kw_srtp *srtp, const struct stream *stream, uint64_
         srtp->counters.lost--;
 }
 
-/* Moves the state; the packet is authentic. len: with its tag. */
-static void accept_packet(struct kw_srtp *srtp, struct stream *stream, uint64_t index, size_t len)
+/* Notes an index that is not simply the next one of its block. */
+static KW_SELDOM void note_unusual(struct kw_srtp *srtp, struct stream *stream, uint64_t index)
 {
     KW_ASSERT(stream != NULL); /* there was room */
     if (!is_settled(stream)) {
@@ -114,17 +134,37 @@ static void accept_packet(struct kw_srtp *srtp, struct stream *stream, uint64_t 
     }
     if (index >= KW_SRTP_INDEX_NEAR)
         srtp->near_limit = true;
+}
+
+/* Moves the state; the packet is authentic. len: with its tag. */
+static inline void accept_packet(struct kw_srtp *srtp, struct stream *stream, uint64_t index,
+                                 size_t len)
+{
+    if (is_settled(stream) && index == stream->highest + 1 && index % 64 != 0) {
+        stream->highest = index;
+        stream->recent |= UINT64_C(1) << (index % 64);
+    } else {
+        note_unusual(srtp, stream, index);
+    }
     if (srtp->budget_spent && ++srtp->trial_budget >= KW_SRTP_TRIAL_BUDGET)
         srtp->budget_spent = false;
     srtp->packets++;
     srtp->bytes += len;
 }
 
-static enum kw_verdict seal_cm(struct kw_srtp *srtp, uint8_t *packet, size_t len,
-                               const struct kw_packet *view, size_t csrc_len, uint64_t index)
-{
-    enum kw_verdict verdict = kw_cm_crypt(srtp, srtp->cm, view);
+_Static_assert(KW_SRTP_INDEX_NEAR % 64 == 0, "an unusual index, or jumped over by one");
 
+static KW_SELDOM enum kw_verdict seal_cm(struct kw_srtp *srtp, uint8_t *packet, size_t len,
+                                         struct rtp_header header, uint64_t index, bool cryptex)
+{
+    struct kw_packet view = packet_view(packet, len, &header, cryptex);
+    size_t csrc_len = cryptex ? header.csrc_len : 0;
+    enum kw_verdict verdict;
+
+    iv_make(srtp->salt, true, header.ssrc, index, view.iv);
+    if (csrc_len != 0)
+        cryptex_gather(packet, csrc_len);
+    verdict = kw_cm_crypt(srtp, srtp->cm, &view);
     if (csrc_len != 0)
         cryptex_scatter(packet, csrc_len);
     if (verdict != KW_ACCEPT)
@@ -133,68 +173,74 @@ static enum kw_verdict seal_cm(struct kw_srtp *srtp, uint8_t *packet, size_t len
                      packet + len);
 }
 
-/* The transform itself; packet and header are ready. */
-static enum kw_verdict seal(struct kw_srtp *srtp, uint8_t *packet, size_t len,
-                            const struct rtp_header *header, uint64_t index, bool cryptex)
+static inline enum kw_verdict seal_gcm(struct kw_srtp *srtp, uint8_t *packet, size_t len,
+                                       struct rtp_header header, uint64_t index, bool cryptex)
 {
-    struct kw_packet view = packet_view(packet, len, header, cryptex);
-    size_t csrc_len = cryptex ? header->csrc_len : 0;
+    struct kw_packet view = packet_view(packet, len, &header, cryptex);
+    size_t csrc_len = cryptex ? header.csrc_len : 0;
     enum kw_verdict verdict;
 
-    iv_make(srtp->salt, srtp->gcm == NULL, header->ssrc, index, view.iv);
+    iv_make(srtp->salt, false, header.ssrc, index, view.iv);
     if (csrc_len != 0)
         cryptex_gather(packet, csrc_len);
-    if (srtp->gcm == NULL)
-        return seal_cm(srtp, packet, len, &view, csrc_len, index);
     verdict = srtp->gcm->seal(&srtp->key, &view);
     if (csrc_len != 0)
         cryptex_scatter(packet, csrc_len);
     return verdict;
 }
-
-static enum kw_verdict protect(struct kw_srtp *srtp, uint8_t *packet, size_t *len, size_t size)
+/* The index of the first packet that we send on a stream. */
+static inline uint64_t sender_start(const struct stream *stream, uint16_t seq)
 {
+    bool carried = stream != NULL && stream->flags != KW_STREAM_RTCP;
+
+    return carried ? index_guess(stream->highest, seq) : seq;
+}
+
+static inline enum kw_verdict protect(struct kw_srtp *srtp, uint8_t *packet, size_t *len_ret,
+                                      size_t size)
+{
+    size_t len = *len_ret;
     struct rtp_header header;
     struct stream *stream;
     enum kw_verdict verdict;
     uint64_t index;
     bool cryptex;
 
-    verdict = rtp_header_parse(packet, *len, &header);
+    verdict = rtp_header_parse(packet, len, &header);
     if (verdict != KW_ACCEPT)
         return verdict;
     if (is_cryptex(srtp, &header))
         return KW_DROP_MALFORMED; /* in clear, under the name of an encrypted extension */
-    if (*len > KW_SRTP_PACKET_MAX - KW_SRTP_TAIL || size < *len + KW_SRTP_TAIL)
+    if (len > KW_SRTP_PACKET_MAX - KW_SRTP_TAIL || size < len + KW_SRTP_TAIL)
         return KW_DROP_LIMIT;
 
     stream = stream_find(srtp, header.ssrc);
-    if (stream == NULL && !kw_srtp_has_room(srtp))
-        return KW_DROP_LIMIT;
-    index = stream == NULL || stream->flags == KW_STREAM_RTCP
-                ? header.seq
-                : index_guess(stream->highest, header.seq);
     if (is_settled(stream)) {
-        verdict = check_replay(srtp, stream, index);
+        verdict = settled_index(srtp, stream, header.seq, &index);
         if (verdict != KW_ACCEPT)
             return verdict;
+    } else {
+        if (stream == NULL && !kw_srtp_has_room(srtp))
+            return KW_DROP_LIMIT;
+        index = sender_start(stream, header.seq);
+        if (index >= KW_SRTP_INDEX_END)
+            return KW_DROP_EXPIRED;
     }
-    if (index >= KW_SRTP_INDEX_END)
-        return KW_DROP_EXPIRED;
 
     cryptex = srtp->cryptex && cryptex_applies(&header);
     if (cryptex)
-        cryptex_mark(packet, len, &header);
-    verdict = seal(srtp, packet, *len, &header, index, cryptex);
+        header = cryptex_mark(packet, &len, header);
+    verdict = srtp->gcm != NULL ? seal_gcm(srtp, packet, len, header, index, cryptex)
+                                : seal_cm(srtp, packet, len, header, index, cryptex);
     if (verdict != KW_ACCEPT) {
-        kw_wipe(packet, *len);
+        kw_wipe(packet, len);
         return verdict;
     }
 
-    *len += tag_len_of(srtp);
+    *len_ret = len + tag_len_of(srtp);
     if (stream == NULL)
         stream = kw_srtp_stream_add(srtp, header.ssrc);
-    accept_packet(srtp, stream, index, *len);
+    accept_packet(srtp, stream, index, *len_ret);
     return KW_ACCEPT;
 }
 
@@ -209,7 +255,10 @@ enum kw_verdict kw_srtp_protect(struct kw_srtp *srtp, uint8_t *packet, size_t *l
     return kw_srtp_seal(srtp, packet, len, size);
 }
 
-/* One packet on its way in. */
+/*
+ * One packet on its way in. Handed on by value, so that for a settled stream, where all is inlined,
+ * it exists in registers only.
+ */
 struct opening {
     struct kw_srtp *srtp;
     uint8_t *packet;
@@ -220,49 +269,48 @@ struct opening {
 
 enum open_how { VERIFY_ONLY, VERIFY_THEN_OPEN, OPEN_FUSED };
 
-static enum kw_verdict try_cm(const struct opening *in, struct kw_packet *view, uint64_t index,
-                              enum open_how how)
+static KW_SELDOM enum kw_verdict try_cm(struct opening in, uint64_t index, enum open_how how)
 {
-    struct kw_srtp *srtp = in->srtp;
-    size_t csrc_len = in->cryptex ? in->header.csrc_len : 0;
-    struct kw_bytes authenticated = {in->packet, in->len};
+    struct kw_packet view = packet_view(in.packet, in.len, &in.header, in.cryptex);
+    size_t csrc_len = in.cryptex ? in.header.csrc_len : 0;
+    struct kw_bytes authenticated = {in.packet, in.len};
+    struct kw_packet_key *key = in.srtp->cm;
     enum kw_verdict verdict;
 
-    verdict = kw_cm_check(srtp, srtp->cm, authenticated, (uint32_t)(index >> 16), view->tag);
+    verdict = kw_cm_check(in.srtp, key, authenticated, (uint32_t)(index >> 16), view.tag);
     if (verdict != KW_ACCEPT || how == VERIFY_ONLY)
         return verdict;
+    iv_make(in.srtp->salt, true, in.header.ssrc, index, view.iv);
     if (csrc_len != 0)
-        cryptex_gather(in->packet, csrc_len);
-    verdict = kw_cm_crypt(srtp, srtp->cm, view);
+        cryptex_gather(in.packet, csrc_len);
+    verdict = kw_cm_crypt(in.srtp, key, &view);
     if (csrc_len != 0)
-        cryptex_scatter(in->packet, csrc_len);
+        cryptex_scatter(in.packet, csrc_len);
     return verdict;
 }
 
-static enum kw_verdict try_gcm(const struct opening *in, struct kw_packet *view, enum open_how how)
+static inline enum kw_verdict try_gcm(struct opening in, uint64_t index, enum open_how how)
 {
-    struct kw_srtp *srtp = in->srtp;
-    size_t csrc_len = in->cryptex ? in->header.csrc_len : 0;
+    struct kw_packet view = packet_view(in.packet, in.len, &in.header, in.cryptex);
+    size_t csrc_len = in.cryptex ? in.header.csrc_len : 0;
+    const struct kw_gcm *gcm = in.srtp->gcm;
     enum kw_verdict verdict = KW_ACCEPT;
 
+    iv_make(in.srtp->salt, false, in.header.ssrc, index, view.iv);
     if (csrc_len != 0)
-        cryptex_gather(in->packet, csrc_len);
+        cryptex_gather(in.packet, csrc_len);
     if (how != OPEN_FUSED)
-        verdict = srtp->gcm->verify(&srtp->key, view);
+        verdict = gcm->verify(&in.srtp->key, &view);
     if (verdict == KW_ACCEPT && how != VERIFY_ONLY)
-        verdict = srtp->gcm->open(&srtp->key, view);
+        verdict = gcm->open(&in.srtp->key, &view);
     if (csrc_len != 0)
-        cryptex_scatter(in->packet, csrc_len);
+        cryptex_scatter(in.packet, csrc_len);
     return verdict;
 }
 
-static enum kw_verdict try_index(const struct opening *in, uint64_t index, enum open_how how)
+static inline enum kw_verdict try_index(struct opening in, uint64_t index, enum open_how how)
 {
-    struct kw_packet view = packet_view(in->packet, in->len, &in->header, in->cryptex);
-    bool cm = in->srtp->gcm == NULL;
-
-    iv_make(in->srtp->salt, cm, in->header.ssrc, index, view.iv);
-    return cm ? try_cm(in, &view, index, how) : try_gcm(in, &view, how);
+    return in.srtp->gcm != NULL ? try_gcm(in, index, how) : try_cm(in, index, how);
 }
 
 /*
@@ -301,12 +349,11 @@ static size_t make_guesses(const struct kw_srtp *srtp, const struct stream *stre
  * it is empty one packet buys the likeliest guess and one other, each in its turn, which still
  * finds any sender.
  */
-static enum kw_verdict find_index(const struct opening *in, const struct stream *stream,
-                                  uint64_t *ret)
+static enum kw_verdict find_index(struct opening in, const struct stream *stream, uint64_t *ret)
 {
-    struct kw_srtp *srtp = in->srtp;
+    struct kw_srtp *srtp = in.srtp;
     uint64_t guesses[GUESS_MAX] = {0};
-    size_t count = make_guesses(srtp, stream, in->header.seq, guesses);
+    size_t count = make_guesses(srtp, stream, in.header.seq, guesses);
     enum kw_verdict verdict = KW_DROP_FORGED;
 
     if (srtp->trial_budget < count && count > 2) {
@@ -324,9 +371,9 @@ static enum kw_verdict find_index(const struct opening *in, const struct stream 
     return verdict;
 }
 
-static enum kw_verdict open_unsettled(const struct opening *in, struct stream *stream)
+static KW_SELDOM enum kw_verdict open_unsettled(struct opening in, struct stream *stream)
 {
-    struct kw_srtp *srtp = in->srtp;
+    struct kw_srtp *srtp = in.srtp;
     enum kw_verdict verdict;
     uint64_t index;
 
@@ -339,28 +386,27 @@ static enum kw_verdict open_unsettled(const struct opening *in, struct stream *s
         return verdict;
 
     if (stream == NULL)
-        stream = kw_srtp_stream_add(srtp, in->header.ssrc);
-    accept_packet(srtp, stream, index, in->len + tag_len_of(srtp));
+        stream = kw_srtp_stream_add(srtp, in.header.ssrc);
+    accept_packet(srtp, stream, index, in.len + tag_len_of(srtp));
     return KW_ACCEPT;
 }
 
-static enum kw_verdict open_settled(const struct opening *in, struct stream *stream, bool keep)
+static inline enum kw_verdict open_settled(struct opening in, struct stream *stream, bool keep)
 {
-    uint64_t index = index_guess(stream->highest, in->header.seq);
     enum kw_verdict verdict;
+    uint64_t index;
 
-    verdict = check_replay(in->srtp, stream, index);
+    verdict = settled_index(in.srtp, stream, in.header.seq, &index);
     if (verdict != KW_ACCEPT)
         return verdict;
-    if (index >= KW_SRTP_INDEX_END)
-        return KW_DROP_EXPIRED;
     verdict = try_index(in, index, keep ? VERIFY_THEN_OPEN : OPEN_FUSED);
     if (verdict == KW_ACCEPT)
-        accept_packet(in->srtp, stream, index, in->len + tag_len_of(in->srtp));
+        accept_packet(in.srtp, stream, index, in.len + tag_len_of(in.srtp));
     return verdict;
 }
 
-enum kw_verdict kw_srtp_open(struct kw_srtp *srtp, uint8_t *packet, size_t *len, bool keep)
+static inline enum kw_verdict open_packet(struct kw_srtp *srtp, uint8_t *packet, size_t *len,
+                                          bool keep)
 {
     struct opening in = {.srtp = srtp, .packet = packet};
     struct stream *stream;
@@ -377,7 +423,7 @@ enum kw_verdict kw_srtp_open(struct kw_srtp *srtp, uint8_t *packet, size_t *len,
     in.cryptex = is_cryptex(srtp, &in.header);
 
     stream = stream_find(srtp, in.header.ssrc);
-    verdict = is_settled(stream) ? open_settled(&in, stream, keep) : open_unsettled(&in, stream);
+    verdict = is_settled(stream) ? open_settled(in, stream, keep) : open_unsettled(in, stream);
     if (verdict != KW_ACCEPT)
         return verdict;
 
@@ -389,8 +435,18 @@ enum kw_verdict kw_srtp_open(struct kw_srtp *srtp, uint8_t *packet, size_t *len,
     return KW_ACCEPT;
 }
 
+enum kw_verdict kw_srtp_open_kept(struct kw_srtp *srtp, uint8_t *packet, size_t *len, bool keep)
+{
+    return open_packet(srtp, packet, len, keep);
+}
+
+enum kw_verdict kw_srtp_open(struct kw_srtp *srtp, uint8_t *packet, size_t *len)
+{
+    return count_dropped(srtp, open_packet(srtp, packet, len, false));
+}
+
 enum kw_verdict kw_srtp_unprotect(struct kw_srtp *srtp, uint8_t *packet, size_t *len)
 {
     prefetch_context(srtp);
-    return count_dropped(srtp, kw_srtp_open(srtp, packet, len, false));
+    return kw_srtp_open(srtp, packet, len);
 }

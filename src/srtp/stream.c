@@ -6,6 +6,19 @@
  */
 #include "srtp/context.h"
 
+struct stream *kw_srtp_stream_search(struct kw_srtp *srtp, uint32_t ssrc)
+{
+    struct stream *streams = srtp->streams;
+
+    for (uint8_t i = 0; i < srtp->stream_count; i++) {
+        if (streams[i].ssrc == ssrc) {
+            srtp->hint = (uint8_t)(i & 63u);
+            return &streams[i];
+        }
+    }
+    return NULL;
+}
+
 static struct stream *idle_stream(const struct kw_srtp *srtp)
 {
     for (uint8_t i = 0; i < srtp->stream_count; i++) {
