@@ -462,14 +462,14 @@ static void compare(const char *what, struct set *ours, struct set *theirs, enum
 static void run_profile(struct kw_crypto *crypto, enum kw_srtp_profile profile, bool has_peer,
                         const char *wanted)
 {
-    static const char *const kernels[] = {"vaes", "aesni", "evp"};
+    static const char *const kernels[] = {"vaes512", "vaes", "aesni", "evp"};
     static const char *const shapes[] = {"hot", "cold single", "cold batch"};
     bool is_128 = profile == KW_SRTP_AEAD_AES_128_GCM;
     struct set ours, theirs;
 
     if (has_peer)
         peer_init(&theirs, profile);
-    for (size_t k = 0; k < 3; k++) {
+    for (size_t k = 0; k < sizeof kernels / sizeof kernels[0]; k++) {
         const struct kw_srtp_kernel *kernel = kw_srtp_kernel_select(crypto, kernels[k]);
 
         if (kernel == NULL) {

@@ -32,13 +32,14 @@ enum kw_srtp_kernel_kind {
     KW_SRTP_KERNEL_EVP = 0, /* libcrypto: portable, referee, preset nist */
     KW_SRTP_KERNEL_AESNI,
     KW_SRTP_KERNEL_VAES,
+    KW_SRTP_KERNEL_VAES512,
     KW_SRTP_KERNEL_COUNT,
 };
 
 /*
  * The best kernel of this CPU that passed its known answers, or the one asked for by
- * name ("vaes", "aesni", "evp"); NULL when that one does not run here. `crypto` serves the EVP
- * kernel. Call at start; the result is constant and may be shared by threads.
+ * name ("vaes512", "vaes", "aesni", "evp"); NULL when that one does not run here. `crypto` serves
+ * the EVP kernel. Call at start; the result is constant and may be shared by threads.
  */
 KW_API const struct kw_srtp_kernel *kw_srtp_kernel_select(struct kw_crypto *crypto,
                                                           const char *name);

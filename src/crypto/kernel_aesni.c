@@ -28,19 +28,16 @@ KERNEL_INLINE vec vec_low(__m128i x)
     return x;
 }
 
-KERNEL_INLINE vec vec_last(__m128i last, __m128i first)
+KERNEL_INLINE vec vec_put(vec v, __m128i x, int lane)
 {
-    (void)first;
-    return last;
+    (void)v;
+    (void)lane;
+    return x;
 }
 
-KERNEL_INLINE __m128i vec_get_first(vec v)
+KERNEL_INLINE __m128i vec_get(vec v, int lane)
 {
-    return v;
-}
-
-KERNEL_INLINE __m128i vec_get_last(vec v)
-{
+    (void)lane;
     return v;
 }
 
@@ -62,6 +59,37 @@ KERNEL_INLINE vec vec_swap(vec v)
 KERNEL_INLINE vec vec_reverse(vec v)
 {
     return reverse_bytes(v);
+}
+
+KERNEL_INLINE vec vec_load_some(const void *from, int n)
+{
+    return n == 0 ? _mm_setzero_si128() : _mm_loadu_si128(from);
+}
+
+/* Ones for the bytes that exist. */
+typedef vec cut;
+
+KERNEL_INLINE cut cut_at(size_t left, int n)
+{
+    (void)n;
+    return tail_mask(left);
+}
+
+KERNEL_INLINE vec cut_clear(vec v, cut end)
+{
+    return _mm_and_si128(v, end);
+}
+
+KERNEL_INLINE vec cut_load(const void *from, cut end, int n)
+{
+    return cut_clear(vec_load_some(from, n), end);
+}
+
+KERNEL_INLINE void cut_store(void *to, vec v, cut end, int n)
+{
+    (void)end;
+    (void)n;
+    _mm_storeu_si128(to, v);
 }
 
 #include "crypto/kernel_gcm.h"

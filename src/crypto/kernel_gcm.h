@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * AES-GCM for one short packet, written once for both x86 kernels. The including file has defined
+ * AES-GCM for one short packet, written once for all x86 kernels. The including file has defined
  * a vector of LANES blocks:
  *
  *     vec                         the type
@@ -9,17 +9,25 @@
  *     vec_swap(v)                 the halves of each block exchanged
  *     vec_spread(x)               x in every lane
  *     vec_low(x)                  x in lane 0, zero elsewhere
- *     vec_last(x, y)              x in the last lane, y in lane 0 if there are two
- *     vec_get_first(v), vec_get_last(v)
- *     vec_lane_numbers()          0, or 0 and 1
+ *     vec_put(v, x, lane)         v with x in that lane
+ *     vec_get(v, lane)
+ *     vec_lane_numbers()          0, 1, ... as the lowest word of each lane
  *     vec_fold(v)                 XOR of the lanes
+ *     vec_load_some(from, n)      n blocks (0..LANES), zero elsewhere
+ *
+ * and, for the vector with the end of a packet, whose last block is perhaps not whole:
+ *
+ *     cut                         a type that says which of its bytes exist
+ *     cut_at(left, n)             n blocks, which end where the packet's last `left` bytes end
+ *     cut_load(from, end, n), cut_store(to, v, end, n)
+ *     cut_clear(v, end)           zero where there is nothing
  *
  * A packet is a run of strides of 8 blocks and a tail. The tail holds whatever is left, the block
  * of lengths for GHASH, and the counter block of the tag for AES; it exists once for each number of
  * blocks, with everything unrolled. A voice packet (10 blocks) under AES-128 is nothing but a tail.
  *
- * GHASH enters with the last block of the AAD still to be multiplied (`pending`), so that it costs
- * a product but no reduction of its own. Branches depend on lengths only.
+ * GHASH enters a tail with a product of its own: of what came before and the power that is its due.
+ * So the last block of the AAD costs a product but no reduction. Branches depend on lengths only.
  */
 
 enum {
@@ -71,6 +79,7 @@ struct gcm_run {
     __m128i tag_counter;
     __m128i hash;    /* reversed: state of GHASH */
     bool is_pending; /* hash has not been multiplied by H since its last block came in */
+    __m128i due;     /* the power of H that hash is multiplied by in the tail */
     __m128i lengths; /* reversed: the last block of GHASH */
 };
 
@@ -99,13 +108,12 @@ KERNEL_INLINE __m128i sum_reduce(const struct sum *sum)
     return reduce_parts(low, middle, high);
 }
 
-/* Starts a group of `count` blocks: what came before is multiplied now or goes into block one. */
-KERNEL_INLINE __m128i sum_enter(struct sum *sum, const struct gcm_run *run, int count)
+/* Multiplied by H, so that it can go into the next block. */
+KERNEL_INLINE void run_settle(struct gcm_run *run)
 {
-    if (!run->is_pending)
-        return run->hash;
-    sum_add(sum, vec_low(run->hash), vec_low(*key_power(run->key, count + 1)));
-    return _mm_setzero_si128();
+    if (run->is_pending)
+        run->hash = multiply(run->hash, *key_power(run->key, 1));
+    run->is_pending = false;
 }
 
 KERNEL_INLINE vec next_counter(struct gcm_run *run)
@@ -116,48 +124,25 @@ KERNEL_INLINE vec next_counter(struct gcm_run *run)
     return block;
 }
 
-KERNEL_INLINE void encrypt_vectors(const struct kw_gcm_key *key, int rounds, vec *state, int count)
-{
-    const __m128i *round_keys = key_rounds(key);
-    vec round_key = vec_spread(round_keys[0]);
-
-    KERNEL_UNROLL
-    for (int j = 0; j < count; j++)
-        state[j] ^= round_key;
-    KERNEL_UNROLL
-    for (int i = 1; i < rounds; i++) {
-        round_key = vec_spread(round_keys[i]);
-        KERNEL_UNROLL
-        for (int j = 0; j < count; j++)
-            state[j] = vec_aesenc(state[j], round_key);
-    }
-    round_key = vec_spread(round_keys[rounds]);
-    KERNEL_UNROLL
-    for (int j = 0; j < count; j++)
-        state[j] = vec_aesenclast(state[j], round_key);
-}
-
-/* One vector of a stride into the sum; `before` goes into block one. */
+/* One vector of a stride into the sum; the hash so far goes into block one. */
 KERNEL_INLINE void hash_vector(struct sum *sum, const struct gcm_run *run, const uint8_t *stride,
-                               __m128i before, int j)
+                               int j)
 {
     vec in = vec_reverse(vec_load(stride + j * LANES * BLOCK));
 
     if (j == 0)
-        in ^= vec_low(before);
+        in ^= vec_low(run->hash);
     sum_add(sum, in, vec_load(key_power(run->key, STRIDE_BLOCKS - j * LANES)));
 }
 
 KERNEL_INLINE void hash_stride(struct gcm_run *run, const uint8_t *stride)
 {
     struct sum sum = sum_start();
-    __m128i before = sum_enter(&sum, run, STRIDE_BLOCKS);
 
     KERNEL_UNROLL
     for (int j = 0; j < STRIDE_VECTORS; j++)
-        hash_vector(&sum, run, stride, before, j);
+        hash_vector(&sum, run, stride, j);
     run->hash = sum_reduce(&sum);
-    run->is_pending = false;
 }
 
 /*
@@ -171,10 +156,7 @@ KERNEL_INLINE void run_stride(struct gcm_run *run, int rounds, const uint8_t *ha
     const int spacing = rounds / STRIDE_VECTORS > 0 ? rounds / STRIDE_VECTORS : 1;
     vec stream[STRIDE_VECTORS], round_key = vec_spread(round_keys[0]);
     struct sum sum = sum_start();
-    __m128i before = _mm_setzero_si128();
 
-    if (hashed != NULL)
-        before = sum_enter(&sum, run, STRIDE_BLOCKS);
     KERNEL_UNROLL
     for (int j = 0; j < STRIDE_VECTORS; j++)
         stream[j] = next_counter(run) ^ round_key;
@@ -185,14 +167,13 @@ KERNEL_INLINE void run_stride(struct gcm_run *run, int rounds, const uint8_t *ha
         for (int j = 0; j < STRIDE_VECTORS; j++)
             stream[j] = vec_aesenc(stream[j], round_key);
         if (hashed != NULL && i % spacing == 0 && i / spacing <= STRIDE_VECTORS)
-            hash_vector(&sum, run, hashed, before, i / spacing - 1);
+            hash_vector(&sum, run, hashed, i / spacing - 1);
     }
     if (hashed != NULL) {
         KERNEL_UNROLL
         for (int j = (rounds - 1) / spacing; j < STRIDE_VECTORS; j++)
-            hash_vector(&sum, run, hashed, before, j);
+            hash_vector(&sum, run, hashed, j);
         run->hash = sum_reduce(&sum);
-        run->is_pending = false;
     }
     round_key = vec_spread(round_keys[rounds]);
     KERNEL_UNROLL
@@ -205,80 +186,137 @@ KERNEL_INLINE void run_stride(struct gcm_run *run, int rounds, const uint8_t *ha
     run->left -= STRIDE;
 }
 
-static const uint8_t tail_masks[2 * BLOCK] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                                              0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+/*
+ * A tail as a row of blocks, `blocks` of data (a constant) and two more in each half:
+ *
+ *     AES      data (0 .. blocks - 1), counter of the tag
+ *     GHASH    data (0 .. blocks - 1), lengths, hash of what came before
+ *
+ * The data's last vector is perhaps not full, and its last block perhaps not whole.
+ */
+struct tail {
+    int blocks;
+    int data;     /* vectors with data */
+    int last;     /* blocks in the last one of them */
+    int streams;  /* vectors for AES */
+    int products; /* vectors for GHASH */
+};
 
-/* Ones for the bytes of the last block that exist. */
-KERNEL_INLINE __m128i tail_mask(size_t left)
+KERNEL_INLINE struct tail tail_of(const int blocks)
 {
-    return _mm_loadu_si128(
-        (const __m128i *)(const void *)(tail_masks + (BLOCK - 1 - (left - 1) % BLOCK)));
+    const int data = (blocks + LANES - 1) / LANES;
+
+    return (struct tail){
+        .blocks = blocks,
+        .data = data,
+        .last = blocks - (data - 1) * LANES,
+        .streams = blocks / LANES + 1,
+        .products = (blocks + 1) / LANES + 1,
+    };
+}
+
+/* Vector j for AES: counter blocks. */
+KERNEL_INLINE vec tail_counters(struct gcm_run *run, struct tail tail, const int j)
+{
+    vec counters = j < tail.data ? next_counter(run) : vec_low(_mm_setzero_si128());
+
+    if (j == tail.blocks / LANES)
+        counters = vec_put(counters, run->tag_counter, tail.blocks % LANES);
+    return counters;
+}
+
+KERNEL_INLINE vec tail_load(const struct gcm_run *run, struct tail tail, const int j)
+{
+    const uint8_t *at = run->at + j * LANES * BLOCK;
+
+    if (j >= tail.data)
+        return vec_low(_mm_setzero_si128());
+    return j < tail.data - 1 ? vec_load(at) : cut_load(at, cut_at(run->left, tail.last), tail.last);
+}
+
+/* Stores vector j of the data and returns it, with zeros where there is none. */
+KERNEL_INLINE vec tail_store(const struct gcm_run *run, struct tail tail, const int j, vec data)
+{
+    uint8_t *at = run->at + j * LANES * BLOCK;
+
+    if (j == tail.data - 1) {
+        cut end = cut_at(run->left, tail.last);
+
+        data = cut_clear(data, end);
+        cut_store(at, data, end, tail.last);
+    } else {
+        vec_store(at, data);
+    }
+    return data;
 }
 
 /*
- * The last `blocks` blocks (a constant), the last one perhaps not whole. Returns the tag.
- *
- * Data fills whole vectors. What is left of it, if LANES is 2 and blocks is odd, shares a vector
- * with the tag's counter block in AES and with the block of lengths in GHASH.
+ * Vector j for GHASH into the sum. Block n of the data has the power H^(blocks + 1 - n), the
+ * lengths H^1, and what came before a power of its own.
  */
+KERNEL_INLINE void tail_hash(struct sum *sum, const struct gcm_run *run, struct tail tail,
+                             const int j, vec data)
+{
+    const int power = tail.blocks + 1 - j * LANES;
+    vec in = vec_reverse(data);
+    vec powers = vec_load_some(key_power(run->key, power), power < LANES ? power : LANES);
+
+    if (j == tail.blocks / LANES)
+        in = vec_put(in, run->lengths, tail.blocks % LANES);
+    if (j == (tail.blocks + 1) / LANES) {
+        in = vec_put(in, run->hash, (tail.blocks + 1) % LANES);
+        powers = vec_put(powers, run->due, (tail.blocks + 1) % LANES);
+    }
+    sum_add(sum, in, powers);
+}
+
+/* Returns the tag. When opening, GHASH's products stand between the rounds of AES. */
 KERNEL_INLINE __m128i run_tail(struct gcm_run *run, int rounds, bool sealing, const int blocks)
 {
-    enum { VECTORS_MAX = TAIL_MAX / LANES + 1 };
-    const int whole = blocks / LANES;
-    const bool shares = blocks % LANES != 0;
-    uint8_t *last_at = run->at + whole * LANES * BLOCK;
-    __m128i mask = blocks != 0 ? tail_mask(run->left) : _mm_setzero_si128();
-    vec stream[VECTORS_MAX], hashed[VECTORS_MAX];
+    const struct tail tail = tail_of(blocks);
+    const __m128i *round_keys = key_rounds(run->key);
+    vec stream[TAIL_MAX / LANES + 1], sealed[TAIL_MAX / LANES + 1];
+    vec round_key = vec_spread(round_keys[0]);
     struct sum sum = sum_start();
-    __m128i before = sum_enter(&sum, run, blocks + 1);
-    __m128i last_in = _mm_setzero_si128(), last_out;
 
     KERNEL_UNROLL
-    for (int j = 0; j < whole; j++)
-        stream[j] = next_counter(run);
-    stream[whole] = vec_last(run->tag_counter, vec_get_first(next_counter(run)));
-    encrypt_vectors(run->key, rounds, stream, whole + 1);
-
+    for (int j = 0; j < tail.streams; j++)
+        stream[j] = tail_counters(run, tail, j) ^ round_key;
     KERNEL_UNROLL
-    for (int j = 0; j < whole; j++) {
-        vec in = vec_load(run->at + j * LANES * BLOCK);
-        vec out = in ^ stream[j];
-
-        if (j == whole - 1 && !shares) {
-            in &= vec_last(mask, _mm_set1_epi8(-1));
-            out &= vec_last(mask, _mm_set1_epi8(-1));
-        }
-        vec_store(run->at + j * LANES * BLOCK, out);
-        hashed[j] = vec_reverse(sealing ? out : in);
+    for (int i = 1; i < rounds; i++) {
+        round_key = vec_spread(round_keys[i]);
+        KERNEL_UNROLL
+        for (int j = 0; j < tail.streams; j++)
+            stream[j] = vec_aesenc(stream[j], round_key);
+        if (!sealing && i <= tail.products)
+            tail_hash(&sum, run, tail, i - 1, tail_load(run, tail, i - 1));
     }
-    if (shares) {
-        last_in = _mm_and_si128(_mm_loadu_si128((const __m128i *)(const void *)last_at), mask);
-        last_out = _mm_and_si128(_mm_xor_si128(last_in, vec_get_first(stream[whole])), mask);
-        _mm_storeu_si128((__m128i *)(void *)last_at, last_out);
-        last_in = reverse_bytes(sealing ? last_out : last_in);
-    }
-
-    if (shares)
-        hashed[whole] = vec_last(run->lengths, last_in);
-    else
-        hashed[whole] = vec_low(run->lengths);
-    hashed[0] ^= vec_low(before);
     KERNEL_UNROLL
-    for (int j = 0; j < whole; j++)
-        sum_add(&sum, hashed[j], vec_load(key_power(run->key, blocks + 1 - j * LANES)));
-    if (shares)
-        sum_add(&sum, hashed[whole], vec_load(key_power(run->key, LANES)));
-    else
-        sum_add(&sum, hashed[whole], vec_low(*key_power(run->key, 1)));
-    return _mm_xor_si128(reverse_bytes(sum_reduce(&sum)), vec_get_last(stream[whole]));
+    for (int j = sealing ? tail.products : rounds - 1; j < tail.products; j++)
+        tail_hash(&sum, run, tail, j, tail_load(run, tail, j));
+    round_key = vec_spread(round_keys[rounds]);
+    KERNEL_UNROLL
+    for (int j = 0; j < tail.streams; j++)
+        stream[j] = vec_aesenclast(stream[j], round_key);
+    KERNEL_UNROLL
+    for (int j = 0; j < tail.data; j++)
+        sealed[j] = tail_store(run, tail, j, tail_load(run, tail, j) ^ stream[j]);
+    KERNEL_UNROLL
+    for (int j = sealing ? 0 : tail.products; j < tail.products; j++)
+        tail_hash(&sum, run, tail, j, j < tail.data ? sealed[j] : vec_low(_mm_setzero_si128()));
+    return _mm_xor_si128(reverse_bytes(sum_reduce(&sum)),
+                         vec_get(stream[blocks / LANES], blocks % LANES));
 }
 
 /* With 9 powers there is no tail of more than 8 blocks. */
 KERNEL_INLINE __m128i run_any_tail(struct gcm_run *run, int rounds, int powers, bool sealing)
 {
     const bool is_long = powers == POWERS_128;
+    const size_t blocks = (run->left + BLOCK - 1) / BLOCK;
 
-    switch ((run->left + BLOCK - 1) / BLOCK) {
+    run->due = *key_power(run->key, (int)blocks + 1 + (run->is_pending ? 1 : 0));
+    __asm__("" : "+x"(run->due)); /* loaded here, once, and not in each case */
+    switch (blocks) {
     case 0:
         return run_tail(run, rounds, sealing, 0);
     case 1:
@@ -352,12 +390,14 @@ KERNEL_INLINE struct gcm_run run_start(const struct kw_gcm_key *key, const struc
 
 /*
  * How many blocks one tail takes: with 9 powers a tail of 8 blocks and the lengths leaves no power
- * for `pending`, which is then multiplied by itself.
+ * for what is still to be multiplied by H.
  */
 KERNEL_INLINE __m128i run_crypt(struct gcm_run *run, int rounds, int powers, bool sealing)
 {
     const size_t tail_max = powers == POWERS_128 ? TAIL_MAX * BLOCK : STRIDE - 1;
 
+    if (run->left > tail_max - (powers == POWERS_128 ? 0 : BLOCK - 1))
+        run_settle(run);
     if (!sealing) {
         while (run->left > tail_max)
             run_stride(run, rounds, run->at);
@@ -367,10 +407,6 @@ KERNEL_INLINE __m128i run_crypt(struct gcm_run *run, int rounds, int powers, boo
             run_stride(run, rounds, run->at - STRIDE);
         hash_stride(run, run->at - STRIDE);
     }
-    if (powers != POWERS_128 && run->is_pending && run->left > (STRIDE_BLOCKS - 1) * BLOCK) {
-        run->hash = multiply(run->hash, *key_power(run->key, 1));
-        run->is_pending = false;
-    }
     return run_any_tail(run, rounds, powers, sealing);
 }
 
@@ -379,11 +415,10 @@ KERNEL_INLINE __m128i run_hash(struct gcm_run *run, int rounds)
 {
     __m128i hash;
 
+    run_settle(run);
     for (; run->left >= STRIDE; run->left -= STRIDE, run->at += STRIDE)
         hash_stride(run, run->at);
     hash = run->hash;
-    if (run->is_pending)
-        hash = multiply(hash, *key_power(run->key, 1));
     for (; run->left > 0; run->at += BLOCK) {
         __m128i in = _mm_loadu_si128((const __m128i *)(const void *)run->at);
 
@@ -404,8 +439,11 @@ KERNEL_INLINE __m128i run_hash(struct gcm_run *run, int rounds)
 /* Equal in a time that depends on nothing; the answer itself is public. */
 KERNEL_INLINE bool same_tag(__m128i a, __m128i b)
 {
-    bool same = _mm_movemask_epi8(_mm_cmpeq_epi8(a, b)) == 0xffff;
+    int equal_bytes = _mm_movemask_epi8(_mm_cmpeq_epi8(a, b));
+    bool same;
 
+    __asm__("" : "+r"(equal_bytes)); /* so that every compiler does it in this way */
+    same = equal_bytes == 0xffff;
     KW_GCM_REVEAL(&same, sizeof same);
     return same;
 }

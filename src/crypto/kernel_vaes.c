@@ -28,19 +28,14 @@ KERNEL_INLINE vec vec_low(__m128i x)
     return _mm256_zextsi128_si256(x);
 }
 
-KERNEL_INLINE vec vec_last(__m128i last, __m128i first)
+KERNEL_INLINE vec vec_put(vec v, __m128i x, int lane)
 {
-    return _mm256_set_m128i(last, first);
+    return lane == 0 ? vec_low(x) : _mm256_inserti128_si256(v, x, 1);
 }
 
-KERNEL_INLINE __m128i vec_get_first(vec v)
+KERNEL_INLINE __m128i vec_get(vec v, int lane)
 {
-    return _mm256_castsi256_si128(v);
-}
-
-KERNEL_INLINE __m128i vec_get_last(vec v)
-{
-    return _mm256_extracti128_si256(v, 1);
+    return lane == 0 ? _mm256_castsi256_si128(v) : _mm256_extracti128_si256(v, 1);
 }
 
 KERNEL_INLINE vec vec_lane_numbers(void)
@@ -50,7 +45,7 @@ KERNEL_INLINE vec vec_lane_numbers(void)
 
 KERNEL_INLINE __m128i vec_fold(vec v)
 {
-    return _mm_xor_si128(vec_get_first(v), vec_get_last(v));
+    return _mm_xor_si128(vec_get(v, 0), vec_get(v, 1));
 }
 
 KERNEL_INLINE vec vec_swap(vec v)
@@ -62,6 +57,40 @@ KERNEL_INLINE vec vec_reverse(vec v)
 {
     return _mm256_shuffle_epi8(v,
                                vec_spread(_mm_set_epi64x(0x0001020304050607, 0x08090a0b0c0d0e0f)));
+}
+
+KERNEL_INLINE vec vec_load_some(const void *from, int n)
+{
+    if (n == 2)
+        return _mm256_loadu_si256(from);
+    return vec_low(n == 0 ? _mm_setzero_si128() : _mm_loadu_si128(from));
+}
+
+/* Ones for the bytes that exist. */
+typedef vec cut;
+
+KERNEL_INLINE cut cut_at(size_t left, int n)
+{
+    return n == 1 ? vec_low(tail_mask(left)) : _mm256_set_m128i(tail_mask(left), _mm_set1_epi8(-1));
+}
+
+KERNEL_INLINE vec cut_clear(vec v, cut end)
+{
+    return _mm256_and_si256(v, end);
+}
+
+KERNEL_INLINE vec cut_load(const void *from, cut end, int n)
+{
+    return cut_clear(vec_load_some(from, n), end);
+}
+
+KERNEL_INLINE void cut_store(void *to, vec v, cut end, int n)
+{
+    (void)end;
+    if (n == 2)
+        _mm256_storeu_si256(to, v);
+    else
+        _mm_storeu_si128(to, _mm256_castsi256_si128(v));
 }
 
 #include "crypto/kernel_gcm.h"

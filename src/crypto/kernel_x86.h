@@ -91,6 +91,15 @@ KERNEL_INLINE __m128i encrypt_block(const struct kw_gcm_key *key, int rounds, __
     return _mm_aesenclast_si128(block, round_keys[rounds]);
 }
 
+static const uint8_t tail_masks[32] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                       0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+/* Ones for the bytes of the last block that exist. */
+KERNEL_INLINE __m128i tail_mask(size_t left)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)(tail_masks + (15 - (left - 1) % 16)));
+}
+
 /* FIPS 197, section 5.2: each word is the XOR of the words before it, and of `mixed`. */
 KERNEL_INLINE __m128i next_round_key(__m128i previous, __m128i mixed)
 {

@@ -36,9 +36,11 @@ struct kw_gcm {
 extern const struct kw_gcm kw_gcm_evp[2];
 extern const struct kw_gcm kw_gcm_aesni[2];
 extern const struct kw_gcm kw_gcm_vaes[2];
+extern const struct kw_gcm kw_gcm_vaes512[2];
 
 /* What this CPU (and the system, which must save the wide registers) can run. */
 bool kw_cpu_has_aesni(void);
 bool kw_cpu_has_vaes(void);
+bool kw_cpu_has_vaes512(void);
 
 #endif

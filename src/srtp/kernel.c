@@ -6,6 +6,7 @@
 
 static const struct kw_srtp_kernel kernels[] = {
 #ifdef KW_HAVE_X86_KERNELS
+    {"vaes512", KW_SRTP_KERNEL_VAES512, kw_gcm_vaes512, kw_cpu_has_vaes512},
     {"vaes", KW_SRTP_KERNEL_VAES, kw_gcm_vaes, kw_cpu_has_vaes},
     {"aesni", KW_SRTP_KERNEL_AESNI, kw_gcm_aesni, kw_cpu_has_aesni},
 #endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernel for CPUs with VAES, VPCLMULQDQ and AVX-512: four blocks in a 512-bit register.
+ * Compiled with those instructions, so nothing here runs before kw_cpu_has_vaes512() said yes. */
+#include "crypto/kernel_x86.h"
+
+enum { LANES = 4 };
+typedef __m512i vec;
+
+#define vec_clmul(a, b, parts) _mm512_clmulepi64_epi128(a, b, parts)
+
+KERNEL_INLINE vec vec_aesenc(vec state, vec round_key)
+{
+    return _mm512_aesenc_epi128(state, round_key);
+}
+
+KERNEL_INLINE vec vec_aesenclast(vec state, vec round_key)
+{
+    return _mm512_aesenclast_epi128(state, round_key);
+}
+
+KERNEL_INLINE vec vec_spread(__m128i x)
+{
+    return _mm512_broadcast_i32x4(x);
+}
+
+KERNEL_INLINE vec vec_low(__m128i x)
+{
+    return _mm512_zextsi128_si512(x);
+}
+
+KERNEL_INLINE vec vec_put(vec v, __m128i x, int lane)
+{
+    switch (lane) {
+    case 0:
+        return vec_low(x);
+    case 1:
+        return _mm512_inserti32x4(v, x, 1);
+    case 2:
+        return _mm512_inserti32x4(v, x, 2);
+    default:
+        return _mm512_inserti32x4(v, x, 3);
+    }
+}
+
+KERNEL_INLINE __m128i vec_get(vec v, int lane)
+{
+    switch (lane) {
+    case 0:
+        return _mm512_castsi512_si128(v);
+    case 1:
+        return _mm512_extracti32x4_epi32(v, 1);
+    case 2:
+        return _mm512_extracti32x4_epi32(v, 2);
+    default:
+        return _mm512_extracti32x4_epi32(v, 3);
+    }
+}
+
+KERNEL_INLINE vec vec_lane_numbers(void)
+{
+    return _mm512_set_epi32(0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0);
+}
+
+KERNEL_INLINE __m128i vec_fold(vec v)
+{
+    __m256i half = _mm512_castsi512_si256(v) ^ _mm512_extracti64x4_epi64(v, 1);
+
+    return _mm256_castsi256_si128(half) ^ _mm256_extracti128_si256(half, 1);
+}
+
+KERNEL_INLINE vec vec_swap(vec v)
+{
+    return _mm512_shuffle_epi32(v, 0x4e);
+}
+
+KERNEL_INLINE vec vec_reverse(vec v)
+{
+    return _mm512_shuffle_epi8(v,
+                               vec_spread(_mm_set_epi64x(0x0001020304050607, 0x08090a0b0c0d0e0f)));
+}
+
+KERNEL_INLINE vec vec_load_some(const void *from, int n)
+{
+    switch (n) {
+    case 0:
+        return _mm512_setzero_si512();
+    case 1:
+        return vec_low(_mm_loadu_si128(from));
+    case 2:
+        return _mm512_zextsi256_si512(_mm256_loadu_si256(from));
+    case 3:
+        return _mm512_maskz_loadu_epi64(0x3f, from);
+    default:
+        return _mm512_loadu_si512(from);
+    }
+}
+
+/* A bit for each byte that exists. */
+typedef __mmask64 cut;
+
+KERNEL_INLINE cut cut_at(size_t left, int n)
+{
+    size_t bytes = (size_t)(n - 1) * 16 + (left - 1) % 16 + 1;
+
+    return ~UINT64_C(0) >> (64 - bytes);
+}
+
+KERNEL_INLINE vec cut_clear(vec v, cut end)
+{
+    return _mm512_maskz_mov_epi8(end, v);
+}
+
+KERNEL_INLINE vec cut_load(const void *from, cut end, int n)
+{
+    (void)n;
+    return _mm512_maskz_loadu_epi8(end, from);
+}
+
+KERNEL_INLINE void cut_store(void *to, vec v, cut end, int n)
+{
+    (void)n;
+    _mm512_mask_storeu_epi8(to, end, v);
+}
+
+#include "crypto/kernel_gcm.h"
+
+const struct kw_gcm kw_gcm_vaes512[2] = KERNEL_ROWS;
