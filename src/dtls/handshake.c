@@ -251,9 +251,18 @@ enum kw_status kw_dtls_handle_complete_messages(struct kw_dtls *dtls)
     return status;
 }
 
+/* One of the messages that the hello phase is about. */
+static bool is_hello(const struct kw_fragment *fragment)
+{
+    return fragment->type == KW_HS_CLIENT_HELLO || fragment->type == KW_HS_SERVER_HELLO ||
+           fragment->type == KW_HS_HELLO_VERIFY_REQUEST;
+}
+
 /*
  * What came half may never be whole, and holds buffers. In the clear it may also be a stranger's,
- * who contradicts the true one: after a while the newer one is tried.
+ * who contradicts the true one. Of hellos the newest has the place: a true one comes in one breath,
+ * and whoever goes on sending pieces of others, each of another length, would be first every time.
+ * Elsewhere the newer one is tried after a while.
  */
 enum kw_verdict kw_dtls_add_fragment(struct kw_dtls *dtls, const struct kw_fragment *fragment,
                                      uint64_t epoch)
@@ -263,10 +272,13 @@ enum kw_verdict kw_dtls_add_fragment(struct kw_dtls *dtls, const struct kw_fragm
     enum kw_verdict verdict = kw_reassembly_add(in, fragment, (uint16_t)epoch);
 
     if (verdict == KW_DROP_MALFORMED && epoch == KW_EPOCH_PLAIN &&
-        dtls->now - dtls->hs->fragment_at >= KW_DTLS_HELLO_PATIENCE) {
-        kw_reassembly_reset(in, in->next_seq);
+        (is_hello(fragment) || dtls->now - dtls->hs->fragment_at >= KW_DTLS_HELLO_PATIENCE)) {
+        if (is_hello(fragment))
+            kw_reassembly_forget(in, fragment->seq);
+        else
+            kw_reassembly_reset(in, in->next_seq);
+        is_first = !kw_reassembly_has_open(in);
         verdict = kw_reassembly_add(in, fragment, (uint16_t)epoch);
-        is_first = true;
     }
     if (verdict != KW_ACCEPT)
         return verdict;

@@ -146,19 +146,28 @@ static struct kw_open_message *start(struct kw_reassembly *r, const struct kw_fr
     return slot;
 }
 
+/*
+ * What was authenticated is never said in two ways, so an overlap changes nothing. In the clear a
+ * stranger may have said it: were the first copy to stay, whoever goes on sending some bytes of a
+ * message whose length he can guess would spoil each one, for good. A true sender says all of it in
+ * one breath, so the newest copy is his, unless the stranger hits the moment between two datagrams.
+ */
 static void copy_in(struct kw_reassembly *r, struct kw_open_message *slot,
                     const struct kw_fragment *fragment)
 {
     uint8_t *body = r->arena + slot->at;
     uint8_t *seen = body + slot->len;
+    bool newest_wins = slot->epoch == 0 && slot->have < slot->len;
 
     for (uint32_t i = 0; i < fragment->body.len; i++) {
         uint32_t at = fragment->offset + i;
         uint8_t bit = (uint8_t)(1U << (at % 8));
 
-        /* The first copy of a byte stays: an overlap changes nothing. */
-        if (seen[at / 8] & bit)
+        if (seen[at / 8] & bit) {
+            if (newest_wins)
+                body[at] = fragment->body.data[i];
             continue;
+        }
         seen[at / 8] |= bit;
         body[at] = fragment->body.data[i];
         slot->have++;

@@ -11,6 +11,8 @@
 static struct kw_reassembly in;
 static uint8_t bytes[KW_DTLS_MESSAGE_MAX + 16];
 
+static uint16_t epoch_of_adds;
+
 static enum kw_verdict add(uint8_t type, uint32_t message_len, uint16_t seq, uint32_t offset,
                            size_t len)
 {
@@ -20,7 +22,7 @@ static enum kw_verdict add(uint8_t type, uint32_t message_len, uint16_t seq, uin
                                                    .seq = seq,
                                                    .offset = offset,
                                                    .body = {bytes + offset % 64, len}},
-                             0);
+                             epoch_of_adds);
 }
 
 static int setup(void **state)
@@ -29,6 +31,7 @@ static int setup(void **state)
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (uint8_t)i;
     kw_reassembly_init(&in, 0);
+    epoch_of_adds = 0;
     return 0;
 }
 
@@ -96,6 +99,7 @@ static void overlaps_change_nothing_that_is_there(void **state)
     struct kw_message message;
 
     (void)state;
+    epoch_of_adds = 2;
     assert_int_equal(add(1, 8, 0, 0, 4), KW_ACCEPT);
     memset(bytes, 0xee, sizeof bytes);
     assert_int_equal(add(1, 8, 0, 2, 4), KW_ACCEPT);
@@ -103,6 +107,27 @@ static void overlaps_change_nothing_that_is_there(void **state)
     assert_int_equal(add(1, 8, 0, 0, 8), KW_ACCEPT);
     assert_true(kw_reassembly_peek(&in, &message));
     assert_memory_equal(message.body.data, "\x00\x01\x02\x03\xee\xee\xee\xee", 8);
+}
+
+/* In the clear the newest copy stays until the message is whole, and then nothing changes it. */
+static void what_a_stranger_put_into_a_message_gives_way(void **state)
+{
+    struct kw_message message;
+
+    (void)state;
+    memset(bytes, 0xee, sizeof bytes);
+    assert_int_equal(add(1, 8, 0, 2, 4), KW_ACCEPT);
+    for (size_t i = 0; i < 8; i++)
+        bytes[i] = (uint8_t)i;
+    assert_int_equal(add(1, 8, 0, 0, 4), KW_ACCEPT);
+    assert_false(kw_reassembly_peek(&in, &message));
+    assert_int_equal(add(1, 8, 0, 4, 4), KW_ACCEPT);
+    assert_true(kw_reassembly_peek(&in, &message));
+    assert_memory_equal(message.body.data, "\x00\x01\x02\x03\x04\x05\x06\x07", 8);
+    memset(bytes, 0xee, sizeof bytes);
+    assert_int_equal(add(1, 8, 0, 0, 8), KW_ACCEPT);
+    assert_true(kw_reassembly_peek(&in, &message));
+    assert_memory_equal(message.body.data, "\x00\x01\x02\x03\x04\x05\x06\x07", 8);
 }
 
 static void a_flood_of_messages_ahead_of_their_turn(void **state)
@@ -237,6 +262,7 @@ int main(void)
         cmocka_unit_test_setup(a_fragment_longer_than_its_record, setup),
         cmocka_unit_test_setup(zero_length_fragments, setup),
         cmocka_unit_test_setup(overlaps_change_nothing_that_is_there, setup),
+        cmocka_unit_test_setup(what_a_stranger_put_into_a_message_gives_way, setup),
         cmocka_unit_test_setup(a_flood_of_messages_ahead_of_their_turn, setup),
         cmocka_unit_test_setup(a_message_that_is_too_long, setup),
         cmocka_unit_test_setup(any_order_any_cut_same_message, setup),

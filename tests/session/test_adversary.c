@@ -301,6 +301,48 @@ static void a_peer_that_fails_on_purpose_is_slowed(void **state)
     end(pair);
 }
 
+/*
+ * A stranger who can forge A's address throws pieces of hellos at B all the time. Hello and
+ * certificate are announced, so he occupies nothing; and he spoils nothing, whether his pieces have
+ * the length of the true hello, or each one its own.
+ */
+static void pieces_of_hellos_prevent_no_rotation(void **state)
+{
+    static const struct {
+        uint32_t len, len_range, offset;
+        const char *why;
+    } rows[] = {
+        {1369, 1, 1, "the random"},
+        {1369, 1, 1200, "a key share"},
+        {1000, 2000, 0, "another length"},
+    };
+
+    (void)state;
+    for (size_t row = 0; row < KW_ARRAY_LEN(rows); row++) {
+        struct pair *pair = begin(&plain);
+        const struct kw_path forged = pair->ends[PAIR_A].path;
+        kw_ns began = pair->now;
+
+        for (kw_ns at = began; at < began + KW_S(12); at += KW_MS(20)) {
+            uint8_t piece[25 + 100] = {22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 112, 1};
+            uint32_t len = rows[row].len + (uint32_t)net_draw(&pair->net, rows[row].len_range);
+
+            piece[15] = (uint8_t)(len >> 8);
+            piece[16] = (uint8_t)len;
+            piece[20] = (uint8_t)(rows[row].offset >> 8);
+            piece[21] = (uint8_t)rows[row].offset;
+            piece[24] = 100;
+            for (size_t i = 25; i < sizeof piece; i++)
+                piece[i] = (uint8_t)net_draw(&pair->net, 256);
+            net_inject(&pair->net, &forged, piece, sizeof piece, at);
+        }
+        kw_session_rotate(pair->ends[PAIR_A].session, KW_REASON_OPERATOR, pair->now);
+        pair_run(pair, began + KW_S(10));
+        CHECK(pair->ends[PAIR_B].events[KW_SESSION_EVENT_SWITCHED] == 2, "%s", rows[row].why);
+        end(pair);
+    }
+}
+
 /* Clicks of an operator are no failed attempts, and one that comes during an attempt is kept. */
 static void an_operator_may_insist(void **state)
 {
@@ -483,6 +525,7 @@ int main(void)
         cmocka_unit_test(a_client_without_confirmation_waits_as_long_as_its_server),
         cmocka_unit_test(what_the_peer_wants_moves_no_back_off_of_ours),
         cmocka_unit_test(a_peer_that_fails_on_purpose_is_slowed),
+        cmocka_unit_test(pieces_of_hellos_prevent_no_rotation),
         cmocka_unit_test(an_operator_may_insist),
         cmocka_unit_test(a_peer_that_leaves_during_a_rotation_is_gone),
         cmocka_unit_test(an_ended_session_takes_no_path),
