@@ -183,6 +183,13 @@ void kw_rotate_failed(struct kw_session *session, kw_ns now)
     session->peer_due_at = now + KW_MIN(wait, KW_MAX(most, KW_BACKOFF_FIRST));
 }
 
+/* The offer that we hold already. */
+static bool is_offered(const struct kw_session *session, const struct kw_rotate_offer *offer)
+{
+    return session->offer.valid &&
+           memcmp(session->offer.hello_hash, offer->hello_hash, HELLO_HASH_LEN) == 0;
+}
+
 /* The peer asks. */
 static enum kw_verdict receive_ask(struct kw_session *session, const struct message *message,
                                    kw_ns now)
@@ -212,8 +219,17 @@ static enum kw_verdict receive_ask(struct kw_session *session, const struct mess
     }
     if (next->stage == KW_STAGE_READY || !next->shares_path)
         return KW_DROP_UNEXPECTED;
+    if (next->asks && next->stage == KW_STAGE_NEGOTIATING && !is_offered(session, &offer)) {
+        /*
+         * It had accepted ours. It has given that up, by a shorter L of its own, if it means what
+         * it says: then it says it again. Once may be glare that was long on its way.
+         */
+        session->offer = offer;
+        return KW_ACCEPT;
+    }
     /* Glare. The larger hash asks; equal hashes are our own echo. */
-    if (next->asks && memcmp(next->engines->hello_hash, offer.hello_hash, HELLO_HASH_LEN) >= 0)
+    if (next->asks && next->stage == KW_STAGE_PREPARED &&
+        memcmp(next->engines->hello_hash, offer.hello_hash, HELLO_HASH_LEN) >= 0)
         return KW_DROP_UNEXPECTED;
     session->offer = offer; /* also for whoever takes the place of `next` */
     /*
