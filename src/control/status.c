@@ -155,6 +155,8 @@ static void write_data(struct kw_json *json, const struct kw_call_event *event,
     kw_json_u64(json, "time", (uint64_t)event->utc);
     kw_json_u64(json, "generation", what->generation);
     kw_json_text(json, "reason", kw_reason_name(what->reason));
+    if (what->type == KW_SESSION_EVENT_DUE)
+        kw_json_text(json, "method", kw_method_name(event->method));
     if (what->type == KW_SESSION_EVENT_FAILED || what->type == KW_SESSION_EVENT_CLOSED) {
         kw_json_text(json, "dtlsEnd", kw_dtls_end_name(what->end));
         if (what->alert != KW_ALERT_NONE)

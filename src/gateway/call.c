@@ -38,7 +38,7 @@ enum kw_sdp_profile kw_call_profile(const struct kw_call *call)
 
 enum kw_method kw_call_method(const struct kw_call *call)
 {
-    return call->method;
+    return call->has_session ? kw_session_method(call->session) : call->method;
 }
 
 const struct kw_rotation_policy *kw_call_rotation(const struct kw_call *call)
@@ -237,6 +237,16 @@ static void ended(struct kw_gateway *gateway, struct kw_call *call,
     kw_gateway_touch(gateway, call); /* its last datagrams leave, then it is freed */
 }
 
+/* The peer of an offer is proven. */
+static void first_ready(struct kw_call *call, struct kw_leg *leg, kw_ns now)
+{
+    struct kw_generation_facts facts;
+
+    if (kw_session_facts(call->session, leg->tag, now, &facts))
+        leg->peer_fingerprint = facts.dtls.peer_fingerprint;
+    leg->report_at = now + KW_REPORT_EVERY;
+}
+
 static void handle(struct kw_gateway *gateway, struct kw_call *call,
                    const struct kw_session_event *event, kw_ns now)
 {
@@ -250,14 +260,15 @@ static void handle(struct kw_gateway *gateway, struct kw_call *call,
         break;
     case KW_SESSION_EVENT_READY:
         kw_fact_established(gateway, call, event->generation, now);
-        if (leg != NULL && leg->report_at == KW_NEVER)
-            leg->report_at = now + KW_REPORT_EVERY;
+        if (leg != NULL && event->generation == leg->tag)
+            first_ready(call, leg, now);
         break;
     case KW_SESSION_EVENT_SWITCHED:
         call->was_up = true;
         tell_untold(gateway, call, now);
         break;
     case KW_SESSION_EVENT_DUE:
+        kw_call_overlap(gateway, call, now);
         break;
     case KW_SESSION_EVENT_RETIRED:
         if (kw_session_current(call->session) != 0)

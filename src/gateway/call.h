@@ -72,6 +72,10 @@ struct kw_call *kw_call_find(struct kw_gateway *gateway, const struct kw_tenant 
                              const char *id);
 void kw_call_id_write(const struct kw_call *call, char dst[KW_CALL_ID_TEXT]);
 enum kw_sdp_profile kw_call_profile(const struct kw_call *call);
+/*
+ * How its keys will change next: until the first handshake what its signalling can do; then
+ * `overlap` where the client agreed to KW_SESSION_ALPN.
+ */
 enum kw_method kw_call_method(const struct kw_call *call);
 const struct kw_rotation_policy *kw_call_rotation(const struct kw_call *call);
 /* Strong entity-tag of the newest ICE session, with its quotes. */
@@ -84,7 +88,7 @@ void kw_call_patch(struct kw_gateway *gateway, struct kw_call *call, struct kw_b
 void kw_call_add_generation(struct kw_gateway *gateway, struct kw_call *call, enum kw_method method,
                             struct kw_bytes body, kw_ns now, kw_utc_ms utc,
                             struct kw_call_answer *ret);
-/* An operator wants new keys: the client is told by an event. */
+/* An operator wants new keys: the client is told by an event, and in `overlap` asked by ROTATE. */
 void kw_call_rotate(struct kw_gateway *gateway, struct kw_call *call, kw_ns now);
 void kw_call_hang_up(struct kw_gateway *gateway, struct kw_call *call, kw_ns now);
 
@@ -117,6 +121,7 @@ void kw_call_status(struct kw_gateway *gateway, struct kw_call *call, kw_ns now,
 struct kw_call_event {
     uint64_t number; /* from 1, per call */
     kw_utc_ms utc;
+    enum kw_method method; /* due: how the next generation will come */
     struct kw_session_event what;
     bool is_first; /* the stream has begun */
     bool is_alive; /* nothing happened: a sign of life */

@@ -19,6 +19,7 @@ void kw_call_tell(struct kw_gateway *gateway, struct kw_call *call,
     *slot = (struct kw_call_event){
         .number = call->event_count + 1,
         .utc = kw_gateway_utc(gateway, now),
+        .method = kw_session_method(call->session),
         .what = *event,
     };
     call->event_count++;

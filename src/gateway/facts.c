@@ -162,6 +162,18 @@ static const char *cut_name(const struct kw_splice *splice)
     return kw_splice_method_name(splice != NULL ? splice->method : KW_SPLICE_NONE);
 }
 
+/* `overlap`: the same streams under other keys; the splice has seen nothing of it. */
+static void add_no_cuts(const struct kw_call *call, struct kw_fact *fact)
+{
+    const char *same = kw_splice_method_name(KW_SPLICE_SAME);
+    const char *none = kw_splice_method_name(KW_SPLICE_NONE);
+
+    kw_text_copy(fact->u.rotated.audio_cut, sizeof fact->u.rotated.audio_cut,
+                 call->relay.has_splice[KW_RELAY_AUDIO] ? same : none);
+    kw_text_copy(fact->u.rotated.video_cut, sizeof fact->u.rotated.video_cut,
+                 call->relay.has_splice[KW_RELAY_VIDEO] ? same : none);
+}
+
 /* How the new generation's media took the old one's place in what leaves; not yet: "none". */
 static void add_cuts(struct kw_call *call, uint32_t current, struct kw_fact *fact)
 {
@@ -207,7 +219,11 @@ void kw_fact_rotated(struct kw_gateway *gateway, struct kw_call *call, uint32_t 
     fact->u.rotated.lost = old.lost_across_switch;
     fact->u.rotated.old_bytes = old.sent.bytes + old.received.bytes;
     fact->u.rotated.old_age_us = us_between(old.ready, old.retired);
-    add_cuts(call, current, fact);
+    if (new.method == KW_METHOD_OVERLAP)
+        add_no_cuts(call, fact);
+    else
+        add_cuts(call, current, fact);
+    gateway->rotations[new.method]++;
     put_of(gateway, call, from);
 }
 

@@ -293,3 +293,8 @@ const uint64_t *kw_gateway_counters(const struct kw_gateway *gateway)
 {
     return gateway->counters;
 }
+
+const uint64_t *kw_gateway_rotations(const struct kw_gateway *gateway)
+{
+    return gateway->rotations;
+}

@@ -76,5 +76,7 @@ size_t kw_gateway_call_count(const struct kw_gateway *gateway);
 
 /* Datagrams dropped before they reached a session, by verdict; KW_VERDICT_COUNT entries. */
 const uint64_t *kw_gateway_counters(const struct kw_gateway *gateway);
+/* Rotations that are done, by enum kw_method; KW_METHOD_CAP + 1 entries. */
+const uint64_t *kw_gateway_rotations(const struct kw_gateway *gateway);
 
 #endif

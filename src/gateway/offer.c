@@ -16,7 +16,7 @@ void kw_answer_begin(struct kw_call_answer *ret, struct kw_call *call)
     ret->retry_after_s = 1;
 }
 
-static const char *refusal_rule(enum kw_refusal refusal)
+const char *kw_refusal_rule(enum kw_refusal refusal)
 {
     switch (refusal) {
     case KW_REFUSAL_NONE:
@@ -62,7 +62,8 @@ bool kw_offer_accept(struct kw_gateway *gateway, const struct kw_tenant *tenant,
     peer.fingerprint_count = sdp->transport.fingerprint_count;
     refusal = kw_policy_decide(&tenant->config->policy, &peer, utc, terms);
     if (refusal != KW_REFUSAL_NONE) {
-        ret->problem = (struct kw_sdp_problem){0, kw_refusal_text(refusal), refusal_rule(refusal)};
+        ret->problem =
+            (struct kw_sdp_problem){0, kw_refusal_text(refusal), kw_refusal_rule(refusal)};
         ret->outcome = KW_CALL_REFUSED;
         return false;
     }
@@ -82,7 +83,7 @@ const char *kw_outcome_rule(const struct kw_call_answer *answer)
     case KW_CALL_QUOTA:
         return "quota";
     case KW_CALL_TOO_OFTEN:
-        return "generation-quota";
+        return KW_RULE_TOO_OFTEN;
     case KW_CALL_FULL:
         return "gateway-full";
     case KW_CALL_DRAINING:
@@ -113,6 +114,7 @@ enum kw_status kw_call_add_leg(struct kw_gateway *gateway, struct kw_call *call,
         .fingerprints = transport->fingerprints,
         .fingerprint_count = transport->fingerprint_count,
         .has_ice = true,
+        .alpn = KW_GATEWAY_ALPN,
         .method = method,
     };
     struct kw_leg *leg = NULL;

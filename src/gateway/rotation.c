@@ -7,6 +7,16 @@
 
 #include <string.h>
 
+bool kw_call_terms_hold(const struct kw_call *call, const struct kw_terms *terms)
+{
+    /*
+     * The session goes on with the terms of its opening. Where these rest on an exception, it must
+     * still be given; one that came later adds nothing to them.
+     */
+    return call->terms.exception[0] == '\0' ||
+           kw_text_equal(call->terms.exception, terms->exception);
+}
+
 /* Its terms allow it now; what is wrong goes into ret. */
 static bool may_go_on(struct kw_gateway *gateway, const struct kw_call *call, struct kw_bytes body,
                       kw_utc_ms utc, struct kw_call_answer *ret)
@@ -21,14 +31,10 @@ static bool may_go_on(struct kw_gateway *gateway, const struct kw_call *call, st
 
     if (!kw_offer_accept(gateway, call->tenant, &offer, utc, &terms, ret))
         return false;
-    /*
-     * The session goes on with the terms of its opening. Where these rest on an exception, it must
-     * still be given; one that came later adds nothing to them.
-     */
-    if (call->terms.exception[0] == '\0' || kw_text_equal(call->terms.exception, terms.exception))
+    if (kw_call_terms_hold(call, &terms))
         return true;
     ret->problem = (struct kw_sdp_problem){
-        0, "the exception that this call was opened with applies no more", "exception-ended"};
+        0, "the exception that this call was opened with applies no more", KW_RULE_EXCEPTION_ENDED};
     ret->outcome = KW_CALL_REFUSED;
     return false;
 }

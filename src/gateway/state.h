@@ -44,7 +44,14 @@ enum {
     KW_ROUTE_FIRM = 0x80000000, /* the route's path is validated: nobody else may take it */
 };
 
-#define KW_CNAME "keywheel"     /* of all our streams: one clock */
+#define KW_CNAME "keywheel" /* of all our streams: one clock */
+/* What we recognise in a hello, beside what browsers say: a client on libkeywheel. */
+#define KW_GATEWAY_ALPN                                                                            \
+    {                                                                                              \
+        (const uint8_t *)KW_SESSION_ALPN, sizeof KW_SESSION_ALPN - 1                               \
+    }
+#define KW_RULE_EXCEPTION_ENDED "exception-ended"
+#define KW_RULE_TOO_OFTEN "generation-quota"
 #define KW_REPORT_EVERY KW_S(1) /* RTCP: getStats shows a fresh round trip each second */
 #define KW_KEY_FRAME_EVERY KW_MS(300)
 #define KW_AGAIN_EVERY                                                                             \
@@ -130,6 +137,7 @@ struct kw_leg {
     uint64_t old_ufrag_tag; /* before an ICE restart; still answered */
     char remote_ufrag[KW_ICE_UFRAG_MAX + 1];
     struct kw_fingerprint our_fingerprint;
+    struct kw_fingerprint peer_fingerprint; /* of its offer, proven; later ones descend from it */
     kw_ns report_at;
     size_t media_count;
     struct kw_leg_media media[KW_SDP_MEDIA_MAX];
@@ -289,6 +297,7 @@ struct kw_gateway {
     kw_ns drain_at;
     kw_ns refusals_at; /* when counted refusals are told; KW_NEVER */
     uint64_t lost_facts;
+    uint64_t rotations[KW_METHOD_CAP + 1]; /* that are done, by method */
     uint64_t counters[KW_VERDICT_COUNT];
 
     /* Scratch that is too large for a stack. */
@@ -345,12 +354,21 @@ void kw_answer_begin(struct kw_call_answer *ret, struct kw_call *call);
 KW_MUST_USE bool kw_offer_accept(struct kw_gateway *gateway, const struct kw_tenant *tenant,
                                  const struct kw_call_offer *offer, kw_utc_ms utc,
                                  struct kw_terms *terms, struct kw_call_answer *ret);
-/* The stable name of what is wrong. */
+/* The stable names of what is wrong. */
+const char *kw_refusal_rule(enum kw_refusal refusal);
 const char *kw_outcome_rule(const struct kw_call_answer *answer);
 /* A leg with fresh credentials and certificate, as a generation of the session. */
 enum kw_status kw_call_add_leg(struct kw_gateway *gateway, struct kw_call *call,
                                enum kw_method method, kw_ns now, struct kw_call_generation **ret);
 void kw_leg_forget(struct kw_gateway *gateway, struct kw_leg *leg);
+
+/* rotation.c */
+/* What the policy says now covers the terms that this call was opened with. */
+bool kw_call_terms_hold(const struct kw_call *call, const struct kw_terms *terms);
+
+/* overlap.c */
+/* New keys are due: where the client's association knows ROTATE they are prepared here. */
+void kw_call_overlap(struct kw_gateway *gateway, struct kw_call *call, kw_ns now);
 
 /* leg.c */
 enum kw_status kw_leg_agree(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,

@@ -46,10 +46,10 @@ void kw_call_status(struct kw_gateway *gateway, struct kw_call *call, kw_ns now,
     kw_call_id_write(call, ret->id);
     kw_text_copy(ret->tenant, sizeof ret->tenant, call->tenant->config->name);
     ret->backend = kw_backend_name(call->tenant->config->backend);
-    ret->method = call->method;
+    ret->method = kw_session_method(call->session);
     ret->rotation = call->terms.rotation;
     ret->age = now - call->opened;
-    ret->has_due = due != KW_NEVER && call->method != KW_METHOD_CAP;
+    ret->has_due = due != KW_NEVER && ret->method != KW_METHOD_CAP;
     ret->due_in = ret->has_due && due > now ? due - now : 0;
     ret->packets_in = call->packets_received;
     ret->packets_out = call->packets_sent;

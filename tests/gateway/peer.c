@@ -9,11 +9,40 @@
 
 enum { AGENT_SSRC = 0xa9e27 };
 
-static void peer_events(struct peer *peer)
+static const struct kw_bytes alpn = {(const uint8_t *)KW_SESSION_ALPN, sizeof KW_SESSION_ALPN - 1};
+
+/* The client's next certificate; its session keeps a hold of the last one as long as it needs it.
+ */
+static void renew_identity(struct world *world, struct peer *peer)
+{
+    if (peer->identity != NULL)
+        world->crypto->ops->identity_free(peer->identity);
+    assert_int_equal(
+        world->crypto->ops->identity_new(world->crypto, world_utc(world), &peer->identity), KW_OK);
+    assert_int_equal(kw_crypto_fingerprint(world->crypto, KW_SHA256,
+                                           world->crypto->ops->identity_certificate(peer->identity),
+                                           &peer->fingerprint),
+                     KW_OK);
+}
+
+enum kw_status world_overlap(struct world *world, struct peer *peer)
+{
+    struct kw_generation_params params = {.alpn = alpn, .method = KW_METHOD_OVERLAP};
+    uint32_t generation;
+
+    renew_identity(world, peer);
+    params.identity = peer->identity;
+    return kw_session_add_generation(peer->session, &params, world->now, &generation);
+}
+
+static void peer_events(struct world *world, struct peer *peer)
 {
     struct kw_session_event event;
 
     while (kw_session_next_event(peer->session, &event)) {
+        peer->events[event.type]++;
+        if (event.type == KW_SESSION_EVENT_DUE && !peer->is_lazy)
+            (void)world_overlap(world, peer);
         if (event.type == KW_SESSION_EVENT_SWITCHED)
             peer->is_up = true;
         if (event.type == KW_SESSION_EVENT_CLOSED) {
@@ -47,12 +76,13 @@ static void peer_transmit(struct world *world, struct peer *peer)
     struct kw_path path;
     size_t len;
 
+    peer_events(world, peer); /* what they ask for leaves at once */
     while ((len = kw_session_transmit(peer->session, datagram, sizeof datagram, &path,
                                       world->now)) != 0) {
         if (!peer->is_deaf)
             net_send(&world->net, &path, datagram, len, world->now);
     }
-    peer_events(peer);
+    peer_events(world, peer);
     world_schedule(world, peer);
 }
 
@@ -195,15 +225,8 @@ size_t world_offer(struct world *world, struct peer *peer)
     struct kw_sdp_offer_params params;
     size_t len;
 
-    if (peer->identity != NULL)
-        world->crypto->ops->identity_free(peer->identity);
     assert_int_equal(kw_ice_credentials_draw(&random, &peer->credentials), KW_OK);
-    assert_int_equal(
-        world->crypto->ops->identity_new(world->crypto, world_utc(world), &peer->identity), KW_OK);
-    assert_int_equal(kw_crypto_fingerprint(world->crypto, KW_SHA256,
-                                           world->crypto->ops->identity_certificate(peer->identity),
-                                           &peer->fingerprint),
-                     KW_OK);
+    renew_identity(world, peer);
     params = (struct kw_sdp_offer_params){
         .session_id = 1 + peer->number,
         .version = 1,
@@ -275,6 +298,8 @@ void world_answer(struct world *world, struct peer *peer)
     } else {
         generation.method = KW_METHOD_RESTART;
     }
+    if (world->config.overlap)
+        generation.alpn = alpn;
     generation.fingerprints = sdp.transport.fingerprints;
     generation.fingerprint_count = sdp.transport.fingerprint_count;
     memcpy(generation.remote.ufrag, sdp.transport.ufrag.data, sdp.transport.ufrag.len);

@@ -6,7 +6,8 @@
  * A whole gateway and its clients in virtual time: requests go through kw_control_handle(),
  * datagrams through a simulated network, facts into an array. A client is one kw_session as ICE
  * controlling DTLS client; it sends a packet of audio every 20 ms once it is up, and counts what
- * comes back.
+ * comes back. With `overlap` it is one of us (ALPN), and prepares a generation when its session
+ * says DUE.
  */
 
 #include "sim/net.h"
@@ -30,6 +31,7 @@ struct world_config {
     kw_ns period; /* L; 0: the preset's */
     bool grace;
     bool real_crypto;
+    bool overlap;      /* the clients offer KW_SESSION_ALPN */
     size_t handshakes; /* buffers in flight; 0: enough */
     size_t facts_room; /* of the ring; 0: enough */
     bool video;
@@ -46,6 +48,7 @@ struct peer {
     bool used;
     bool is_mute; /* sends no media */
     bool is_deaf; /* receives nothing: a vanished client */
+    bool is_lazy; /* prepares nothing when keys are due */
     uint32_t number;
     struct kw_address address;
     void *mem;
@@ -73,6 +76,7 @@ struct peer {
     bool has_ended;
     enum kw_session_end end;
     enum kw_dtls_end dtls_end;
+    unsigned events[KW_SESSION_EVENT_CLOSED + 1];
     uint64_t media_sent, media_back, rtcp_back;
     uint32_t back_ssrc;
     uint16_t back_seq;
@@ -147,6 +151,8 @@ struct peer *world_up(struct world *world);
 void world_hang_up(struct world *world, struct peer *peer);
 /* A second connection takes over; `both` play so long; on return the rotation is over. */
 struct peer *world_rotate(struct world *world, struct peer *old, kw_ns both);
+/* A generation by `overlap` for this client. */
+enum kw_status world_overlap(struct world *world, struct peer *peer);
 /* Conditions for world_until(). */
 bool world_newest_is_up(struct world *world);
 bool world_is_empty(struct world *world);
