@@ -73,6 +73,12 @@ size_t kw_metrics_write(void *arg, char *dst, size_t dst_size)
         fprintf(page, "keywheel_dropped_total{verdict=\"%s\"} %" PRIu64 "\n",
                 kw_verdict_name((enum kw_verdict)i),
                 atomic_load_explicit(&metrics->verdicts[i], memory_order_relaxed));
+    fprintf(page, "# HELP keywheel_rotations_total Rotations that are done.\n"
+                  "# TYPE keywheel_rotations_total counter\n");
+    for (unsigned i = KW_METHOD_OVERLAP; i < KW_METHOD_CAP; i++)
+        fprintf(page, "keywheel_rotations_total{method=\"%s\"} %" PRIu64 "\n",
+                kw_method_name((enum kw_method)i),
+                atomic_load_explicit(&metrics->rotations[i], memory_order_relaxed));
     fflush(page);
     len = (size_t)ftell(page);
     fclose(page);

@@ -7,7 +7,7 @@
  * only, each an atomic of its own: a page may mix two seconds, never half a number.
  */
 
-#include <keywheel/base.h>
+#include <keywheel/session.h>
 
 #include <stdatomic.h>
 
@@ -21,6 +21,7 @@ struct kw_metrics {
     _Atomic uint64_t send_failures;
     _Atomic uint64_t refused_sources;
     _Atomic uint64_t verdicts[KW_VERDICT_COUNT];
+    _Atomic uint64_t rotations[KW_METHOD_CAP + 1]; /* that are done, by method */
     _Atomic uint64_t facts_stored;
     _Atomic uint64_t facts_waiting;
     _Atomic uint64_t facts_refused;

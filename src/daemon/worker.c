@@ -40,6 +40,7 @@ static void publish_metrics(struct kw_worker *worker)
 {
     struct kw_metrics *metrics = worker->metrics;
     const uint64_t *verdicts = kw_gateway_counters(worker->gateway);
+    const uint64_t *rotations = kw_gateway_rotations(worker->gateway);
     struct kw_udp_counters sum = {0};
 
     for (size_t i = 0; i < 2; i++) {
@@ -60,6 +61,8 @@ static void publish_metrics(struct kw_worker *worker)
     set(&metrics->refused_sources, kw_loop_refused(worker->loop));
     for (size_t i = 0; i < KW_VERDICT_COUNT; i++)
         set(&metrics->verdicts[i], verdicts[i]);
+    for (size_t i = 0; i < KW_ARRAY_LEN(metrics->rotations); i++)
+        set(&metrics->rotations[i], rotations[i]);
     set(&metrics->facts_stored, kw_store_writer_stored(worker->evidence->writer));
     set(&metrics->facts_waiting, kw_spsc_used(&worker->evidence->ring.ring));
     set(&metrics->facts_refused, worker->evidence->ring.refused);
