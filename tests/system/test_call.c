@@ -286,7 +286,19 @@ static void the_example_makes_a_call(void **state)
           "%s", daemon_file(&daemon_of_test, "example.txt"));
 }
 
-/* It honours the policy by the same HTTP calls as a browser: `due`, then a second connection. */
+static size_t occurrences(const char *text, const char *of)
+{
+    size_t count = 0;
+
+    for (; (text = strstr(text, of)) != NULL; text += strlen(of))
+        count++;
+    return count;
+}
+
+/*
+ * It says keywheel/1 and is asked by ROTATE: one connection, one SSRC, and every packet comes back.
+ * The gateway's evidence is the witness of the method.
+ */
 static void the_example_rotates_when_the_gateway_says_so(void **state)
 {
     static const char *const tenant[] = {"rotation: {period: 4s}", NULL}; /* an overlap of 1 s */
@@ -311,7 +323,25 @@ static void the_example_rotates_when_the_gateway_says_so(void **state)
     print_message("# %lu packets sent, %lu came back, %u generations\n", sent, back, generations);
     assert_true(generations >= 3); /* twice in nine seconds, and the call did not end at L */
     assert_true(sent >= 400);
-    assert_true(back + 2 >= sent);
+    assert_int_equal(back, sent);
+
+    text = daemon_file(&daemon_of_test, "example.txt");
+    assert_int_equal(occurrences(text, "\noverlap (peer): DTLS 1.3, "), generations - 1);
+    assert_true(daemon_metric(&daemon_of_test, "keywheel_rotations_total{method=\"overlap\"}") >=
+                generations - 2);
+    daemon_end(&daemon_of_test, SIGTERM);
+    snprintf(command, sizeof command,
+             "cd %s && " KW_KEYWHEEL " audit show --data data --json"
+             " $(" KW_KEYWHEEL " audit list --data data --json |"
+             " sed -n 's/.*\"session\": \"\\([0-9a-f]*\\)\".*/\\1/p') > audit.json",
+             daemon_of_test.folder);
+    assert_int_equal(system(command), 0);
+    text = daemon_file(&daemon_of_test, "audit.json");
+    assert_int_equal(occurrences(text, "\"type\": \"rotated\""), generations - 1);
+    CHECK(occurrences(text, "\"method\": \"overlap\"") == 2 * (size_t)(generations - 1), "%s",
+          text);
+    assert_int_equal(occurrences(text, "\"reason\": \"time\""), generations - 1);
+    assert_int_equal(occurrences(text, "\"lost\": 0"), generations); /* and the session's sum */
 }
 
 /* RFC 7675: consent is gone after 30 s, and with it the session. */
