@@ -328,6 +328,7 @@ class Generation {
 export class KeywheelCall extends EventTarget {
   #abort = new AbortController();
   #links = new Map();
+  #limitMs = Infinity; // how old keys may be
   #rotation = null;
   #attempts = 0;
   #isWaiting = false; // for the next attempt
@@ -403,6 +404,7 @@ export class KeywheelCall extends EventTarget {
     const response = await generation.negotiate(this.url);
     this.resource = generation.resource;
     this.#links = linksOf(response, this.url);
+    this.#limitMs = 1000 * (/seconds=([\d.]+)/.exec(response.headers.get('Keywheel-Rotation'))?.[1] ?? Infinity);
     this.#enter('connecting');
     await this.#connect(generation);
     generation.state = 'current';
@@ -514,6 +516,11 @@ export class KeywheelCall extends EventTarget {
     }
   }
 
+  // The gateway sends nothing with keys beyond their limit, so the old sound ends there.
+  #keysLeftMs(generation) {
+    return generation.since + this.#limitMs - Date.now();
+  }
+
   async #rotateParallel(reason) {
     await this.#isClear;
     const old = this.current;
@@ -528,7 +535,7 @@ export class KeywheelCall extends EventTarget {
       await deadline(next.connected, CONNECT_MS, () => new KeywheelError('no-path', 'The next generation found no path.'));
       next.timing.ready = performance.now();
       await next.carries(old);
-      await sleep(SETTLE_MS, this.#abort.signal);
+      await sleep(Math.max(0, Math.min(SETTLE_MS, this.#keysLeftMs(old))), this.#abort.signal);
       if (next.pc.connectionState !== 'connected') throw new KeywheelError('no-path', 'The next generation lost its path.');
       next.audio.volume = old.audio.volume;
       const wasMuted = old.audio.muted;
