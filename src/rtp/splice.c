@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An input per generation; one of them is current, and the newest other one is `next`. Each input
- * knows three clocks: its sender's reports, its packets' send times, their arrivals. Two inputs are
- * compared by the best clock that both have.
+ * knows three clocks: its packets' send times and their arrivals (rtp/clock.h), its sender's last
+ * report. Two inputs are compared by the best clock that both have.
  *
  *   old   ....|--------|--------|========|
  *                               ^ its end, once the frame of `next` before the cut is known
@@ -15,30 +15,31 @@
 
 #include <string.h>
 
-/* Send times and arrivals are the best of the last 2 to 4 s: enough packets, little drift. */
-#define WINDOW KW_S(2)
 /*
  * An old stream that is silent for so long while `next` speaks is gone. It takes packets of `next`
  * as well, because in a pause of the speaker both are silent (DTX).
  */
 #define SILENCE KW_MS(200)
 enum { SILENCE_PACKETS = 10 };
-/* Send times are trusted once so many packets have been seen: the shortest way stands. */
-#define SETTLE KW_MS(500)
 /* After its patience a cut that finds no frame to align with is made anyway. */
 #define GIVE_UP KW_S(1)
 /* Longer than a frame and its jitter. */
 #define ON_ITS_WAY KW_MS(100)
-/* The old stream was ended for a frame of `next` that does not come: it goes on. */
+/* The old stream was ended for a frame of `next` that is so late: it goes on. */
 #define REOPEN KW_MS(60)
 #define ASK_EVERY KW_MS(500)
+/*
+ * A report says when one packet was made, which left up to 20 ms (Firefox 153) or 30 ms
+ * (Chromium 156) later than others: two of them differ by so much from arrivals without meaning it.
+ */
+#define REPORT_ERROR KW_MS(40)
 /* Clocks that differ by more than this from what arrivals say are not one clock. */
 #define SANE KW_MS(500)
 /* Nothing sensible pauses for longer without a new stream. */
 #define GAP_MAX KW_S(60)
 /* A restart takes less than a second of video packets; farther apart it is another stream. */
 enum { SAME_STREAM_MAX = 1000 };
-enum { SEND_TIME_BITS = 24, SEND_TIME_HZ = 1 << 18, FRAME_MS_DEFAULT = 20 };
+enum { FRAME_MS_DEFAULT = 20 };
 
 const char *kw_splice_method_name(enum kw_splice_method method)
 {
@@ -74,102 +75,41 @@ static int64_t to_ns(const struct kw_splice *splice, int32_t units)
     return kw_rtp_units_to_ns(units, splice->params.clock_hz);
 }
 
-/* The time that a point gives to a timestamp. */
-static int64_t point_time(const struct kw_splice *splice, const struct kw_splice_point *point,
-                          uint32_t timestamp)
+static bool is_within(int64_t distance, kw_ns bound)
 {
-    return point->at_ns + to_ns(splice, kw_rtp_ts_diff(timestamp, point->timestamp));
-}
-
-/* The shorter way wins: the smallest time for the same timestamp. */
-static void clock_learn(const struct kw_splice *splice, struct kw_splice_clock *clock,
-                        uint32_t timestamp, int64_t at_ns, kw_ns now)
-{
-    struct kw_splice_point point = {.known = true, .timestamp = timestamp, .at_ns = at_ns};
-
-    if (!clock->now.known || clock->is_old || now - clock->window_at >= WINDOW) {
-        clock->before = clock->now;
-        clock->before.known =
-            clock->now.known && !clock->is_old && now - clock->window_at < 2 * WINDOW;
-        clock->now = point;
-        clock->is_old = false;
-        clock->window_at = now;
-    } else if (at_ns < point_time(splice, &clock->now, timestamp)) {
-        clock->now = point;
-    }
-}
-
-static int64_t clock_time(const struct kw_splice *splice, const struct kw_splice_clock *clock,
-                          uint32_t timestamp)
-{
-    int64_t time = point_time(splice, &clock->now, timestamp);
-
-    if (clock->before.known)
-        time = KW_MIN(time, point_time(splice, &clock->before, timestamp));
-    return time;
+    return distance < (int64_t)bound && distance > -(int64_t)bound;
 }
 
 /*
- * `next` appeared: both are compared by what they do from now on. A sender that has stalled for a
- * moment is late by that moment ever after, and its shortest way of before would say otherwise of
- * the old stream alone.
- */
-static void begin_comparison(struct kw_splice_input *from)
-{
-    from->sent.is_old = true;
-    from->arrived.is_old = true;
-}
-
-/* 24 bits of 1/2^18 s, relative to the first one seen: good for 32 s either way, then rebased. */
-static int64_t send_time_ns(struct kw_splice *splice, uint32_t send_time,
-                            const struct kw_splice_clock *clock, uint32_t timestamp)
-{
-    int64_t span = ((int64_t)1 << SEND_TIME_BITS) * (int64_t)KW_S(1) / SEND_TIME_HZ;
-    int64_t raw, near;
-
-    if (!splice->has_send_base) {
-        splice->has_send_base = true;
-        splice->send_base = send_time;
-    }
-    raw = (int64_t)((send_time - splice->send_base) & ((1U << SEND_TIME_BITS) - 1)) *
-          (int64_t)KW_S(1) / SEND_TIME_HZ;
-    if (!clock->now.known)
-        return raw;
-    near = point_time(splice, &clock->now, timestamp);
-    /* the candidate nearest to where the clock expects it */
-    return raw + (near - raw + (near >= raw ? span / 2 : -span / 2)) / span * span;
-}
-
-/*
- * a's time of a_ts minus b's time of b_ts, by the best clock of both. Send times come first: each
- * packet has one, and the shortest of many is good to a fraction of a millisecond. A report stands
- * alone, and a browser's is up to 20 ms beside its own send times (Chromium 156).
+ * a's time of a_ts minus b's time of b_ts. Arrivals are off by as much as the ways of both differ,
+ * so send times come first. Reports are exact in that and coarse in all else; they are asked when
+ * they contradict. What one of them says here is forgotten with the next cut, so no error adds up.
  */
 static enum kw_splice_method compare(const struct kw_splice *splice,
                                      const struct kw_splice_input *a, uint32_t a_ts,
                                      const struct kw_splice_input *b, uint32_t b_ts, int64_t *ret)
 {
-    int64_t arrival = clock_time(splice, &a->arrived, a_ts) - clock_time(splice, &b->arrived, b_ts);
-    int64_t span = ((int64_t)1 << SEND_TIME_BITS) * (int64_t)KW_S(1) / SEND_TIME_HZ;
+    uint32_t hz = splice->params.clock_hz;
+    int64_t arrival = kw_rtp_clock_between(&a->arrived, a_ts, &b->arrived, b_ts, hz);
     int64_t by_report, by_send;
 
-    if (a->sent.now.known && b->sent.now.known) {
-        by_send = clock_time(splice, &a->sent, a_ts) - clock_time(splice, &b->sent, b_ts);
-        /* both are known modulo 64 s only */
-        by_send -= (by_send - arrival + (by_send >= arrival ? span / 2 : -span / 2)) / span * span;
-        if (by_send - arrival < (int64_t)SANE && arrival - by_send < (int64_t)SANE) {
+    *ret = arrival;
+    if (kw_rtp_clock_is_known(&a->sent) && kw_rtp_clock_is_known(&b->sent)) {
+        by_send = kw_rtp_clock_between(&a->sent, a_ts, &b->sent, b_ts, hz);
+        by_send -= kw_rtp_nearest(by_send - arrival, KW_RTP_SEND_SPAN);
+        if (is_within(by_send - arrival, SANE)) {
             *ret = by_send;
             return KW_SPLICE_SEND_TIME;
         }
     }
-    if (a->reported.known && b->reported.known) {
-        by_report = point_time(splice, &a->reported, a_ts) - point_time(splice, &b->reported, b_ts);
-        if (by_report - arrival < (int64_t)SANE && arrival - by_report < (int64_t)SANE) {
+    if (a->has_report && b->has_report) {
+        by_report =
+            kw_rtp_point_time(&a->reported, a_ts, hz) - kw_rtp_point_time(&b->reported, b_ts, hz);
+        if (is_within(by_report - arrival, SANE) && !is_within(by_report - arrival, REPORT_ERROR)) {
             *ret = by_report;
             return KW_SPLICE_SR;
         }
     }
-    *ret = arrival;
     return KW_SPLICE_ARRIVAL;
 }
 
@@ -195,15 +135,13 @@ static struct kw_splice_input *add(struct kw_splice *splice, uint32_t generation
     return NULL;
 }
 
-static void learn(struct kw_splice *splice, struct kw_splice_input *input,
+static void learn(const struct kw_splice *splice, struct kw_splice_input *input,
                   const struct kw_splice_packet *info, kw_ns now)
 {
     const struct kw_rtp *rtp = info->rtp;
     int32_t step = kw_rtp_ts_diff(rtp->timestamp, input->last_ts);
 
     if (!input->heard || input->ssrc != rtp->ssrc) {
-        if (splice->current != NULL && splice->current != input)
-            begin_comparison(splice->current);
         /* A new SSRC in a generation is a new clock. */
         uint32_t generation = input->generation;
 
@@ -222,10 +160,10 @@ static void learn(struct kw_splice *splice, struct kw_splice_input *input,
         input->last_ts = rtp->timestamp;
     }
     input->last_at = now;
-    clock_learn(splice, &input->arrived, rtp->timestamp, (int64_t)now, now);
+    kw_rtp_clock_learn(&input->arrived, rtp->timestamp, (int64_t)now, splice->params.clock_hz, now);
     if (info->has_send_time)
-        clock_learn(splice, &input->sent, rtp->timestamp,
-                    send_time_ns(splice, info->send_time, &input->sent, rtp->timestamp), now);
+        kw_rtp_clock_learn_sent(&input->sent, rtp->timestamp, info->send_time,
+                                splice->params.clock_hz, now);
 }
 
 static uint32_t frame_units(const struct kw_splice *splice, const struct kw_splice_input *input)
@@ -293,9 +231,10 @@ static int64_t step_back(const struct kw_splice_input *to, struct kw_rtp *start,
 
 /*
  * Audio. x: how far this frame begins behind the end of what has left. Below minus half a frame it
- * is too early; when the one after it will fit, the old stream is ended now, or its frames would
- * stay ahead for ever. From there on the pause between them is a whole number of frames (0, or more
- * after silence or loss), and what is left over is the debt.
+ * is too early, and the old stream is ended now, or its frames would stay ahead for ever; the frame
+ * that fits is the one after it, or a later one when `next` has a longer way. From there on the
+ * pause between them is a whole number of frames (0, or more after silence or loss), and what is
+ * left over is the debt.
  */
 static bool try_audio(struct kw_splice *splice, struct kw_splice_input *to,
                       const struct kw_rtp *first, kw_ns now)
@@ -307,23 +246,22 @@ static bool try_audio(struct kw_splice *splice, struct kw_splice_input *to,
     uint32_t end_ts = (splice->closed ? splice->closed_ts : from->last_ts) + from_frame;
     enum kw_splice_method method = compare(splice, to, first->timestamp, from, end_ts, &x);
     int64_t assumed = x;
-    struct kw_splice_point old_point = from->reported;
+    uint32_t old_generation = from->generation, old_ssrc = from->ssrc;
     bool old_is_gone =
         from->removed || (now - from->last_at > SILENCE && splice->unanswered >= SILENCE_PACKETS);
-    kw_ns settled_at = method == KW_SPLICE_SEND_TIME ? to->first_at + SETTLE : patience_at;
     struct kw_rtp start = *first;
 
-    if (method != KW_SPLICE_SR && now < settled_at && !old_is_gone)
+    if (now < patience_at && !old_is_gone)
         return false;
     /* The one after it has been left out already: a cut here would leave a hole. */
     if (to->has_early && kw_rtp_seq_diff(first->seq, to->early_seq) < 0)
         return false;
     x += splice->debt_ns;
     if (x < -frame_ns / 2 && now < patience_at + GIVE_UP) {
-        if (x + frame_ns >= -frame_ns / 2 && !splice->closed) {
+        if (!splice->closed && is_within(x, SANE)) {
             splice->closed = true;
             splice->closed_ts = from->last_ts;
-            splice->closed_at = now;
+            splice->reopens_at = now + (kw_ns)-x + REOPEN;
         }
         return false;
     }
@@ -340,26 +278,37 @@ static bool try_audio(struct kw_splice *splice, struct kw_splice_input *to,
         old_is_gone && method == KW_SPLICE_ARRIVAL ? KW_SPLICE_LOST_OLD : method, now);
     if (from->removed)
         *from = (struct kw_splice_input){0};
-    splice->review.is_open = method == KW_SPLICE_ARRIVAL && old_point.known;
-    splice->review.old_point = old_point;
+    splice->review.is_open = !old_is_gone;
+    splice->review.generation = old_generation;
+    splice->review.ssrc = old_ssrc;
     splice->review.old_end = end_ts;
     splice->review.new_start = first->timestamp;
     splice->review.assumed_ns = assumed;
     return true;
 }
 
-/* So that the errors of worse clocks do not add up from rotation to rotation. */
-static void review_cut(struct kw_splice *splice)
+/*
+ * The longer both streams are seen side by side, the better it is known how far they are apart.
+ * What the cut was wrong by is made good by the next one.
+ */
+static void review_cut(struct kw_splice *splice, kw_ns now)
 {
-    int64_t exact = point_time(splice, &splice->current->reported, splice->review.new_start) -
-                    point_time(splice, &splice->review.old_point, splice->review.old_end);
-    int64_t change = exact - splice->review.assumed_ns;
+    const struct kw_splice_input *from = find(splice, splice->review.generation);
+    int64_t apart, change;
 
-    splice->review.is_open = false;
-    if (change >= (int64_t)SANE || change <= -(int64_t)SANE)
+    if (from == NULL || from->ssrc != splice->review.ssrc || now - from->last_at > ON_ITS_WAY) {
+        splice->review.is_open = false;
+        return;
+    }
+    if (compare(splice, splice->current, splice->review.new_start, from, splice->review.old_end,
+                &apart) != splice->method)
+        return;
+    change = apart - splice->review.assumed_ns;
+    if (!is_within(change, SANE))
         return;
     splice->debt_ns += change;
     splice->error_ns += change;
+    splice->review.assumed_ns = apart;
 }
 
 /* Video. The clock need not step in frames, so nothing is left over but a step that would go back.
@@ -445,7 +394,7 @@ static bool is_behind_the_end(struct kw_splice *splice, const struct kw_splice_i
     if (!splice->closed || splice->current != input ||
         kw_rtp_ts_diff(rtp->timestamp, splice->closed_ts) <= 0)
         return false;
-    if (now - splice->closed_at > REOPEN)
+    if (now > splice->reopens_at)
         splice->closed = false;
     return splice->closed;
 }
@@ -478,6 +427,8 @@ enum kw_verdict kw_splice_receive(struct kw_splice *splice, const struct kw_spli
     is_new = !input->heard || input->ssrc != rtp->ssrc;
     splice->unanswered = input == splice->current ? 0 : splice->unanswered + 1;
     learn(splice, input, info, now);
+    if (splice->review.is_open)
+        review_cut(splice, now);
 
     if (splice->current == NULL || (splice->current == input && is_new)) {
         /* A decoder that has seen another encoder's frames can go on only with a key frame. */
@@ -513,13 +464,11 @@ void kw_splice_report(struct kw_splice *splice, uint32_t generation, uint32_t ss
 
     if (input == NULL || !input->heard || input->ssrc != ssrc)
         return;
-    input->reported = (struct kw_splice_point){
-        .known = true,
+    input->has_report = true;
+    input->reported = (struct kw_rtp_point){
         .timestamp = sr->timestamp,
         .at_ns = (int64_t)(kw_ntp_to_ns(sr->ntp) & INT64_MAX),
     };
-    if (splice->review.is_open && input == splice->current)
-        review_cut(splice);
 }
 
 void kw_splice_remove(struct kw_splice *splice, uint32_t generation)

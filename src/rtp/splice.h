@@ -13,35 +13,21 @@
  * Video: the cut is made in front of a key frame of `next`, which is asked for; PictureID and
  * TL0PICIDX go on.
  */
+#include "rtp/clock.h"
+#include "rtp/rtcp.h"
 #include "rtp/stream.h"
 #include "rtp/video.h"
 
 enum kw_splice_method {
     KW_SPLICE_NONE = 0,
     KW_SPLICE_FIRST,     /* nothing before it */
-    KW_SPLICE_SR,        /* sender reports of both */
+    KW_SPLICE_SR,        /* sender reports of both: their ways differ by more than reports err */
     KW_SPLICE_SEND_TIME, /* abs-send-time of both: preferred */
     KW_SPLICE_ARRIVAL,
     KW_SPLICE_LOST_OLD, /* the old stream was gone: by arrival, nothing to align with */
     KW_SPLICE_SAME,     /* the same encoder under other keys: nothing to align */
 };
 const char *kw_splice_method_name(enum kw_splice_method method);
-
-/*
- * A point of a media clock with the time it stands for. From reports it is exact; from send times
- * or arrivals it is the packet that had the shortest way within the last seconds.
- */
-struct kw_splice_point {
-    bool known;
-    uint32_t timestamp;
-    int64_t at_ns;
-};
-
-struct kw_splice_clock {
-    struct kw_splice_point now, before; /* of this and the last window */
-    bool is_old;                        /* the next packet begins anew */
-    kw_ns window_at;
-};
 
 /* One input: the stream of one generation. */
 struct kw_splice_input {
@@ -56,8 +42,9 @@ struct kw_splice_input {
     uint32_t frame_units; /* between packets that follow each other */
     bool has_early;       /* the newest packet that came too early for the cut */
     uint16_t early_seq;
-    struct kw_splice_point reported;
-    struct kw_splice_clock sent, arrived;
+    bool has_report;
+    struct kw_rtp_point reported; /* by the newest one */
+    struct kw_rtp_clock sent, arrived;
     uint16_t picture_shift; /* out = in + shift */
     uint8_t tl0_shift;
 };
@@ -70,7 +57,7 @@ struct kw_splice_params {
     uint32_t clock_hz;
     uint16_t first_seq;
     uint32_t first_ts;
-    kw_ns patience; /* how long an audio cut without send times waits for reports of both */
+    kw_ns patience; /* for so long both streams are compared before an audio cut */
 };
 
 struct kw_splice {
@@ -78,17 +65,15 @@ struct kw_splice {
     struct kw_rtp_stream stream;
     struct kw_splice_input inputs[KW_SPLICE_INPUTS];
     struct kw_splice_input *current; /* NULL: none yet, or (video) it was removed */
-    bool has_send_base;
-    uint32_t send_base; /* send times are taken relative to the first one seen */
-    int64_t debt_ns;    /* how far the outgoing clock is behind the sender's, from past cuts */
+    int64_t debt_ns; /* how far the outgoing clock is behind the sender's, from past cuts */
     /* The next frame of `next` is the one: the old stream has ended here. */
     bool closed;
     uint32_t closed_ts;
-    kw_ns closed_at;
-    /* A cut by a worse clock is measured again when the new stream's first report has come. */
+    kw_ns reopens_at;
+    /* An audio cut is measured again for as long as the old stream goes on beside the new one. */
     struct {
         bool is_open;
-        struct kw_splice_point old_point; /* of the old stream's reports */
+        uint32_t generation, ssrc; /* the old one */
         uint32_t old_end, new_start;
         int64_t assumed_ns; /* between the two */
     } review;
