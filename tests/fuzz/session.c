@@ -23,6 +23,28 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/*
+ * libFuzzer wants to hear of every comparison, so that it can put what was compared with into an
+ * input. Here nearly all of them are of times and of what was encrypted, and the telling was half
+ * of the time: the linker sends it here. Coverage is told otherwise.
+ */
+#define SILENT(name, type)                                                                         \
+    void __wrap___sanitizer_cov_trace_##name(type a, type b);                                      \
+    void __wrap___sanitizer_cov_trace_##name(type a, type b)                                       \
+    {                                                                                              \
+        (void)a;                                                                                   \
+        (void)b;                                                                                   \
+    }
+
+SILENT(cmp1, uint8_t)
+SILENT(cmp2, uint16_t)
+SILENT(cmp4, uint32_t)
+SILENT(cmp8, uint64_t)
+SILENT(const_cmp1, uint8_t)
+SILENT(const_cmp2, uint16_t)
+SILENT(const_cmp4, uint32_t)
+SILENT(const_cmp8, uint64_t)
+
 static struct world {
     bool lose, twice, alter, keep;
     bool is_quiet; /* so far nothing was lost or altered */
@@ -131,9 +153,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .seed = 1,
         .link = {.delay = KW_MS(10)},
         .period = KW_S(4),
-        .interval = KW_MS(50),
+        .interval = kind & 2 ? KW_MS(50) : KW_MS(500),
         .method = KW_METHOD_OVERLAP,
         .first_seq = kind & 1 ? 65500 : 1000,
+        .handshakes = 4,
     };
 
     memset(&world, 0, sizeof world);

@@ -54,6 +54,16 @@ static void init_end(struct pair *pair, unsigned number, const struct kw_fingerp
     assert_int_equal(kw_session_add_path(end->session, given, &end->path, 0, pair->now), KW_OK);
 }
 
+/* Its known answers are checked once, not for each of thousands of pairs. */
+static const struct kw_srtp_kernel *select_kernel(struct kw_crypto *crypto)
+{
+    static const struct kw_srtp_kernel *kernel;
+
+    if (kernel == NULL)
+        kernel = kw_srtp_kernel_select(crypto, NULL);
+    return kernel;
+}
+
 void pair_init(struct pair *pair, const struct pair_config *config)
 {
     struct kw_fingerprint prints[2];
@@ -82,7 +92,7 @@ void pair_init(struct pair *pair, const struct pair_config *config)
                 .buffers = kw_dtls_buffers_init(pair->buffers_mem, handshakes),
             },
         .pool = kw_session_pool_init(pair->pool_mem, &pool),
-        .kernel = kw_srtp_kernel_select(pair->crypto, NULL),
+        .kernel = select_kernel(pair->crypto),
     };
     pair->shared.evp_kernel = pair->shared.kernel;
     assert_non_null(pair->shared.kernel);
