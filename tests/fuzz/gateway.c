@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A gateway with two clients that are up, and packets that keep no promise. The first byte chooses
- * the back end; then orders, each one byte and what it needs:
+ * the back end, video (4), and whether the clients do `overlap` (8); then orders, each one byte and
+ * what it needs:
  *
  *     0 from len bytes   a datagram to the gateway from a client's address, a stranger's, the
- * agent's 1 n                n * 5 ms pass 2 from len bytes   a client protects this as a packet of
- * RTP (what its SRTP refuses stays) 3 from len bytes   .. of RTCP 4 from             .. and begins
- * to speak, or falls silent
+ *                        agent's
+ *     1 n                n * 5 ms pass
+ *     2 from len bytes   a client protects this as a packet of RTP (what its SRTP refuses stays)
+ *     3 from len bytes   .. of RTCP
+ *     4 from n           .. and speaks n packets of audio
+ *     5 from             a client's session asks for new keys
+ *     6 from             an operator asks for them
+ *     7 from len bytes   a client says this in application data, where ROTATE stands
  *
  * What the gateway sends is well-formed: the clients open and check it, the tap looks at what goes
  * to the agent in the clear.
@@ -17,7 +23,9 @@
 #include "base/reader.h"
 #include "base/writer.h"
 #include "rtp/rtp.h"
+#include "session/session.h"
 
+#include <stdio.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -102,9 +110,25 @@ static void speak(struct peer *peer, unsigned count)
     }
 }
 
+static void rotate(struct peer *peer)
+{
+    char path[300];
+
+    snprintf(path, sizeof path, "%s/rotate", peer->location);
+    (void)world_request(world, KW_REQUEST_POST, path, "demo-token", "", NULL, 0);
+}
+
+static void say(struct peer *peer, struct kw_bytes bytes)
+{
+    struct kw_generation *current = kw_session_current_of(peer->session);
+
+    if (bytes.len != 0 && current != NULL && current->dtls != NULL)
+        (void)!kw_dtls_send(current->dtls, bytes, world->now);
+}
+
 static void obey(struct kw_reader *in)
 {
-    uint8_t order = kw_read_u8(in) % 5;
+    uint8_t order = kw_read_u8(in) % 8;
     struct peer *peer;
 
     switch (order) {
@@ -123,6 +147,16 @@ static void obey(struct kw_reader *in)
         peer = clients[kw_read_u8(in) & 1];
         speak(peer, kw_read_u8(in) & 15);
         break;
+    case 5:
+        world_ask(world, clients[kw_read_u8(in) & 1]);
+        break;
+    case 6:
+        rotate(clients[kw_read_u8(in) & 1]);
+        break;
+    case 7:
+        peer = clients[kw_read_u8(in) & 1];
+        say(peer, kw_read_vector(in, 1));
+        break;
     }
 }
 
@@ -135,6 +169,8 @@ static void begin(uint8_t kind)
         .clients_max = 2,
         .facts_room = 256,
         .video = (kind & 4) != 0,
+        .overlap = (kind & 8) != 0,
+        .period = (kind & 8) != 0 ? KW_S(8) : 0, /* an overlap of 2 s */
         .backend = (enum kw_backend_kind)(kind & 3) <= KW_BACKEND_RTP
                        ? (enum kw_backend_kind)(kind & 3)
                        : KW_BACKEND_ECHO,

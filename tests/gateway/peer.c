@@ -25,14 +25,15 @@ static void renew_identity(struct world *world, struct peer *peer)
                      KW_OK);
 }
 
-enum kw_status world_overlap(struct world *world, struct peer *peer)
+static void prepare_overlap(struct world *world, struct peer *peer)
 {
     struct kw_generation_params params = {.alpn = alpn, .method = KW_METHOD_OVERLAP};
     uint32_t generation;
 
     renew_identity(world, peer);
     params.identity = peer->identity;
-    return kw_session_add_generation(peer->session, &params, world->now, &generation);
+    /* What fails is said again. */
+    (void)!kw_session_add_generation(peer->session, &params, world->now, &generation);
 }
 
 static void peer_events(struct world *world, struct peer *peer)
@@ -42,7 +43,7 @@ static void peer_events(struct world *world, struct peer *peer)
     while (kw_session_next_event(peer->session, &event)) {
         peer->events[event.type]++;
         if (event.type == KW_SESSION_EVENT_DUE && !peer->is_lazy)
-            (void)world_overlap(world, peer);
+            prepare_overlap(world, peer);
         if (event.type == KW_SESSION_EVENT_SWITCHED)
             peer->is_up = true;
         if (event.type == KW_SESSION_EVENT_CLOSED) {
@@ -84,6 +85,12 @@ static void peer_transmit(struct world *world, struct peer *peer)
     }
     peer_events(world, peer);
     world_schedule(world, peer);
+}
+
+void world_ask(struct world *world, struct peer *peer)
+{
+    kw_session_rotate(peer->session, KW_REASON_OPERATOR, world->now);
+    peer_transmit(world, peer);
 }
 
 static void put32(uint8_t *at, uint32_t value)

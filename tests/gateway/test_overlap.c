@@ -182,7 +182,7 @@ static void the_client_may_ask(void **state)
 
     (void)state;
     world_run(world, world->now + KW_S(2));
-    kw_session_rotate(peer->session, KW_REASON_OPERATOR, world->now);
+    world_ask(world, peer);
     assert_true(world_until(world, has_rotated, KW_S(12)));
     fact = world_last_fact(world, KW_FACT_ROTATED);
     assert_string_equal(fact->u.rotated.reason, "peer");
@@ -206,7 +206,7 @@ static void glare_makes_one_generation(void **state)
         world = world_new(&config);
         peer = world_up(world);
         world_run(world, world->now + KW_S(1));
-        kw_session_rotate(peer->session, KW_REASON_OPERATOR, world->now);
+        world_ask(world, peer);
         request_rotation(world, peer);
         CHECK(world_until(world, has_rotated, KW_S(13)), "seed %llu", (unsigned long long)seed);
         CHECK(kw_session_current(session_of(world)) == 2, "seed %llu", (unsigned long long)seed);

@@ -124,7 +124,7 @@ static void a_failed_handshake_is_tried_again(void **state)
         peer = world_up(world);
         world->net.tap = no_handshake;
         if (seed % 2 == 0)
-            kw_session_rotate(peer->session, KW_REASON_OPERATOR, world->now);
+            world_ask(world, peer);
         else
             request_rotation(world, peer);
         world_run(world, world->now + KW_S(4)); /* an attempt has L/8 */
@@ -151,7 +151,7 @@ static void another_certificate_than_announced_is_refused(void **state)
         struct kw_generation *next;
 
         if (client_asks != 0)
-            kw_session_rotate(peer->session, KW_REASON_OPERATOR, world->now);
+            world_ask(world, peer);
         else
             request_rotation(world, peer);
         do
@@ -189,7 +189,7 @@ static void a_client_may_vanish_at_any_step(void **state)
         if (i % 2 == 0)
             request_rotation(world, peer);
         else
-            kw_session_rotate(peer->session, KW_REASON_OPERATOR, world->now);
+            world_ask(world, peer);
         world_run(world, world->now + after[i / 2]);
         peer->is_deaf = true;
         CHECK(world_until(world, world_is_empty, KW_S(36)), "step %zu", i);
@@ -266,7 +266,7 @@ static void a_replayed_rotation_is_ignored(void **state)
     world->net.tap = record;
     world->net.tap_ctx = recorder;
     peer = world_up(world);
-    kw_session_rotate(peer->session, KW_REASON_OPERATOR, world->now);
+    world_ask(world, peer);
     assert_true(world_until(world, has_rotated, KW_S(13)));
     world->net.tap = NULL;
     due = peer->events[KW_SESSION_EVENT_DUE];

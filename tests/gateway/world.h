@@ -151,8 +151,8 @@ struct peer *world_up(struct world *world);
 void world_hang_up(struct world *world, struct peer *peer);
 /* A second connection takes over; `both` play so long; on return the rotation is over. */
 struct peer *world_rotate(struct world *world, struct peer *old, kw_ns both);
-/* A generation by `overlap` for this client. */
-enum kw_status world_overlap(struct world *world, struct peer *peer);
+/* The client wants new keys by `overlap`. */
+void world_ask(struct world *world, struct peer *peer);
 /* Conditions for world_until(). */
 bool world_newest_is_up(struct world *world);
 bool world_is_empty(struct world *world);
