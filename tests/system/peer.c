@@ -78,17 +78,22 @@ static bool header_value(const char *answer, const char *name, char *dst, size_t
     return true;
 }
 
-static size_t write_offer(struct peer *peer, const struct kw_ice_credentials *credentials,
-                          char *dst, size_t dst_size)
+static void new_identity(struct peer *peer)
 {
-    struct kw_sdp_offer_params params;
-
     assert_int_equal(world.crypto->ops->identity_new(world.crypto, kw_clock_utc(), &peer->identity),
                      KW_OK);
     assert_int_equal(kw_crypto_fingerprint(world.crypto, KW_SHA256,
                                            world.crypto->ops->identity_certificate(peer->identity),
                                            &peer->fingerprint),
                      KW_OK);
+}
+
+static size_t write_offer(struct peer *peer, const struct kw_ice_credentials *credentials,
+                          char *dst, size_t dst_size)
+{
+    struct kw_sdp_offer_params params;
+
+    new_identity(peer);
     params = (struct kw_sdp_offer_params){
         .session_id = 1,
         .version = 1,
@@ -104,35 +109,50 @@ static size_t write_offer(struct peer *peer, const struct kw_ice_credentials *cr
     return kw_sdp_offer_write(&params, dst, dst_size);
 }
 
-static void start_transport(struct peer *peer, const struct kw_ice_credentials *local,
-                            const struct kw_sdp_transport *remote)
+/* client_random: NULL, or the 32 bytes that ROTATE announced. */
+static void start_association(struct peer *peer, const struct kw_fingerprint *remote,
+                              const uint8_t *client_random)
 {
+    static const char name[] = "keywheel/1";
     struct kw_policy policy;
     struct kw_terms terms;
-    const struct kw_peer known = {.fingerprints = remote->fingerprints,
-                                  .fingerprint_count = remote->fingerprint_count};
-    struct kw_ice_params ice = {
-        .crypto = world.crypto, .random = &world.random, .local = *local, .controlling = true};
+    const struct kw_peer known = {.fingerprints = remote, .fingerprint_count = 1};
     struct kw_dtls_params dtls = {
         .role = KW_DTLS_CLIENT,
         .terms = &terms,
         .identity = peer->identity,
-        .fingerprints = remote->fingerprints,
-        .fingerprint_count = remote->fingerprint_count,
+        .fingerprints = remote,
+        .fingerprint_count = 1,
     };
-    kw_ns now = kw_clock_now();
 
     assert_true(kw_policy_preset("modern", &policy));
     assert_int_equal(kw_policy_decide(&policy, &known, kw_clock_utc(), &terms), KW_REFUSAL_NONE);
+    if (peer->says_keywheel)
+        dtls.alpn = (struct kw_bytes){(const uint8_t *)name, strlen(name)};
+    if (client_random != NULL) {
+        memcpy(dtls.client_random, client_random, sizeof dtls.client_random);
+        dtls.has_client_random = true;
+    }
+    peer->remote_fingerprint = *remote;
+    peer->memory[1] = aligned(kw_dtls_size());
+    assert_int_equal(kw_dtls_init(peer->memory[1], &world.dtls, &dtls, kw_clock_now(), &peer->dtls),
+                     KW_OK);
+}
+
+static void start_transport(struct peer *peer, const struct kw_ice_credentials *local,
+                            const struct kw_sdp_transport *remote)
+{
+    struct kw_ice_params ice = {
+        .crypto = world.crypto, .random = &world.random, .local = *local, .controlling = true};
+    kw_ns now = kw_clock_now();
+
     memcpy(ice.remote.ufrag, remote->ufrag.data, remote->ufrag.len);
     memcpy(ice.remote.pwd, remote->pwd.data, remote->pwd.len);
     peer->memory[0] = aligned(kw_ice_size());
-    peer->memory[1] = aligned(kw_dtls_size());
     assert_int_equal(kw_ice_init(peer->memory[0], &ice, now, &peer->ice), KW_OK);
-    assert_int_equal(kw_dtls_init(peer->memory[1], &world.dtls, &dtls, now, &peer->dtls), KW_OK);
-
     assert_int_equal(remote->fingerprint_count, 1);
-    peer->remote_fingerprint = remote->fingerprints[0];
+    start_association(peer, &remote->fingerprints[0], NULL);
+
     assert_true(remote->candidate_count >= 1);
     peer->path.local = (struct kw_address){.family = 4, .port = 1};
     for (size_t i = 0; i < remote->candidate_count && peer->path.remote.family != 4; i++)
@@ -209,6 +229,74 @@ bool peer_call(struct peer *peer, const struct daemon *daemon)
     return peer_post(peer, daemon, "/v1/calls", 0x4b570001);
 }
 
+bool peer_call_overlap(struct peer *peer, const struct daemon *daemon)
+{
+    reset(peer, 0x4b570001);
+    peer->says_keywheel = true;
+    peer->generation = 1;
+    if (!post_offer(peer, daemon, "/v1/calls"))
+        return false;
+    open_socket(peer);
+    return true;
+}
+
+/* docs/session.md, "Overlap". */
+enum { ROTATE_VERSION = 1, ROTATE_ASK = 1, ROTATE_ACCEPT = 2, ROTATE_HEAD_LEN = 8 };
+
+static void take_accept(struct peer *peer, struct kw_bytes message)
+{
+    if (message.len != ROTATE_HEAD_LEN + 32 || message.data[0] != ROTATE_VERSION ||
+        message.data[1] != ROTATE_ACCEPT || message.data[5] != peer->generation + 1 ||
+        message.data[6] != KW_SHA256 || message.data[7] != 32)
+        return;
+    peer->accepted.hash = KW_SHA256;
+    memcpy(peer->accepted.digest, message.data + ROTATE_HEAD_LEN, 32);
+    peer->is_accepted = true;
+}
+
+static bool is_accepted(const struct peer *peer)
+{
+    return peer->is_accepted;
+}
+
+bool peer_overlap(struct peer *peer, struct peer *old)
+{
+    uint8_t client_random[32], hash[KW_DIGEST_MAX];
+    uint8_t raw[128];
+    struct kw_writer out = kw_writer_of(raw, sizeof raw);
+
+    reset(peer, old->ssrc);
+    strcpy(peer->location, old->location);
+    peer->says_keywheel = true;
+    peer->generation = old->generation + 1;
+    new_identity(peer);
+    assert_int_equal(kw_random_fill(&world.random, client_random, sizeof client_random), KW_OK);
+    assert_int_equal(kw_crypto_hash(world.crypto, KW_SHA256,
+                                    (struct kw_bytes){client_random, sizeof client_random}, hash),
+                     KW_OK);
+    kw_write_u8(&out, ROTATE_VERSION);
+    kw_write_u8(&out, ROTATE_ASK);
+    kw_write_u32(&out, peer->generation);
+    kw_write_u8(&out, KW_SHA256);
+    kw_write_vector(&out, (struct kw_bytes){peer->fingerprint.digest, 32}, 1);
+    kw_write_bytes(&out, (struct kw_bytes){hash, 32});
+    assert_false(out.failed);
+    assert_int_equal(kw_dtls_send(old->dtls, kw_writer_view(&out), kw_clock_now()), KW_OK);
+    if (!peer_run(old, KW_S(2), is_accepted))
+        return false;
+
+    peer->fd = old->fd;
+    peer->path = old->path;
+    peer->ice = old->ice;
+    peer->memory[0] = old->memory[0];
+    peer->seq = old->seq;
+    old->fd = -1;
+    old->ice = NULL;
+    old->memory[0] = NULL;
+    start_association(peer, &old->accepted, client_random);
+    return true;
+}
+
 bool peer_restart(struct peer *peer, struct peer *old, const struct daemon *daemon)
 {
     char path[300];
@@ -254,6 +342,8 @@ static void take_events(struct peer *peer)
             peer->is_connected = true;
         if (event.type == KW_DTLS_EVENT_CLOSED)
             peer->is_closed = true;
+        if (event.type == KW_DTLS_EVENT_DATA)
+            take_accept(peer, event.data);
     }
 }
 

@@ -32,6 +32,10 @@ struct peer {
     int http_status;
     bool is_connected;
     bool is_closed;
+    bool says_keywheel;             /* in ALPN: it understands ROTATE */
+    uint32_t generation;            /* .. and numbers its generations */
+    bool is_accepted;               /* its ROTATE was answered, .. */
+    struct kw_fingerprint accepted; /* .. with this certificate */
     uint16_t seq;
     uint32_t ssrc;
     uint64_t sent, back;
@@ -68,6 +72,14 @@ bool peer_post(struct peer *peer, const struct daemon *daemon, const char *path,
  * anew; what `old` still holds of the socket is taken from it.
  */
 bool peer_restart(struct peer *peer, struct peer *old, const struct daemon *daemon);
+/* peer_call() of a client that says keywheel/1, so that peer_overlap() can follow. */
+bool peer_call_overlap(struct peer *peer, const struct daemon *daemon);
+/*
+ * ROTATE in the live association, then a second one on the same socket and path: written by hand
+ * from docs/session.md, because a session gives no key away. Socket, ICE and SSRC go from `old` to
+ * the new one. False: ROTATE was not answered.
+ */
+bool peer_overlap(struct peer *peer, struct peer *old);
 /* A request without a body to LOCATION and what follows it; returns the status. */
 int peer_ask(const struct peer *peer, const struct daemon *daemon, const char *method,
              const char *tail, char *answer, size_t answer_size);

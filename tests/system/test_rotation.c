@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls that change their keys through a keywheeld on real sockets: by `parallel` and by `restart`,
- * seen by a client that knows its own keys; and what the evidence says of these, of `cap`, and of a
- * call that is overdue.
+ * Calls that change their keys through a keywheeld on real sockets: by `parallel`, `restart` and
+ * `overlap`, seen by a client that knows its own keys; and what the evidence says of these, of
+ * `cap`, and of a call that is overdue.
  */
 #include "check.h"
 
@@ -209,7 +209,7 @@ static void generations_are_recorded(const json_t *facts, const char *method)
     assert_null(fact(facts, "generation-established", GENERATIONS));
 }
 
-static void rotations_are_recorded(const json_t *facts, const char *method)
+static void rotations_are_recorded(const json_t *facts, const char *method, const char *reason)
 {
     for (size_t i = 0; i + 1 < GENERATIONS; i++) {
         const json_t *rotated = fact(facts, "rotated", i);
@@ -218,7 +218,7 @@ static void rotations_are_recorded(const json_t *facts, const char *method)
         assert_int_equal(number(rotated, "from"), i + 1);
         assert_int_equal(number(rotated, "generation"), i + 2);
         assert_string_equal(text(rotated, "method"), method);
-        assert_string_equal(text(rotated, "reason"), "operator");
+        assert_string_equal(text(rotated, "reason"), reason);
         assert_true(number(rotated, "negotiation_us") > 0);
         assert_true(number(rotated, "switch_us") >= 0);
         assert_true(number(rotated, "overlap_us") > 0);
@@ -281,7 +281,7 @@ static void parallel_gives_each_generation_its_own_keys(void **state)
     facts = facts_of(0);
     assert_string_equal(text(fact(facts, "session-opened", 0), "method"), "parallel");
     generations_are_recorded(facts, "parallel");
-    rotations_are_recorded(facts, "parallel");
+    rotations_are_recorded(facts, "parallel", "operator");
     assert_string_equal(text(fact(facts, "session-closed", 0), "reason"), "local");
     json_decref(facts);
 }
@@ -315,7 +315,47 @@ static void restart_gives_each_generation_its_own_keys(void **state)
     end();
     facts = facts_of(0);
     generations_are_recorded(facts, "restart");
-    rotations_are_recorded(facts, "restart");
+    rotations_are_recorded(facts, "restart", "operator");
+    json_decref(facts);
+}
+
+/*
+ * The same connection, the same socket, the same ICE session, and no request at all: a second
+ * association beside the first one, whose keys are its own.
+ */
+static void overlap_gives_each_generation_its_own_keys(void **state)
+{
+    uint64_t sent = 0, back = 0;
+    json_t *facts;
+
+    (void)state;
+    start(quick);
+    CHECK(peer_call_overlap(&peers[0], &daemon_of_test), "status %d", peers[0].http_status);
+    connect_peer(&peers[0]);
+    for (size_t i = 1; i < GENERATIONS; i++) {
+        struct peer *new = &peers[i];
+
+        talk(&(struct peer *){&peers[i - 1]}, 1, KW_MS(500));
+        CHECK(peer_overlap(new, &peers[i - 1]), "ROTATE %zu is not answered", i);
+        connect_peer(new);
+        talk(&new, 1, KW_MS(2500)); /* an overlap of 2 s */
+    }
+    assert_int_equal(peer_hang_up(&peers[GENERATIONS - 1], &daemon_of_test), 200);
+    for (size_t i = 0; i < GENERATIONS; i++) {
+        keys_are_the_exporters(&peers[i]);
+        for (size_t k = 0; k < i; k++)
+            nothing_is_shared(&peers[i], &peers[k]);
+        sent += peers[i].sent;
+        back += peers[i].back;
+    }
+    /* What was on its way when it hung up, and nothing else. */
+    CHECK(back + 2 >= sent && back != 0, "%llu of %llu", (unsigned long long)back,
+          (unsigned long long)sent);
+    end();
+    facts = facts_of(0);
+    assert_string_equal(text(fact(facts, "session-opened", 0), "method"), "parallel");
+    generations_are_recorded(facts, "overlap");
+    rotations_are_recorded(facts, "overlap", "peer");
     json_decref(facts);
 }
 
@@ -473,6 +513,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(parallel_gives_each_generation_its_own_keys),
         TEST(restart_gives_each_generation_its_own_keys),
+        TEST(overlap_gives_each_generation_its_own_keys),
         TEST(a_rotation_is_recorded_when_the_call_ends_within_it),
         TEST(a_capped_call_ends_at_its_limit),
         TEST(an_overdue_call_goes_on_and_is_recorded),
