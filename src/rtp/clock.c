@@ -9,9 +9,10 @@
  *
  * What delays both streams of a sender (it stalls, its sound card's buffers are emptied in another
  * rhythm than frames are made, the network is full) delays them in the same quarters. So the lows
- * of all quarters that both have tell how far they are apart. Now and then a low lies: one stream's
- * frames have met a good moment and the other's have not (Chromium 156: by 10 ms). Then it is far
- * from what most quarters say by themselves, and they are believed.
+ * of all quarters that both have tell how far they are apart, to a millisecond. Now and then a low
+ * lies: one stream's frames have met a good moment and the other's have not (Chromium 156: by 10
+ * ms, whenever two frames leave at once). The means of the quarters are not so exact and do not
+ * lie: when the lows are far from what they say, they are believed.
  */
 #include "rtp/clock.h"
 
@@ -22,8 +23,11 @@
 #define QUARTER KW_MS(250)
 /* A quarter with fewer packets than that says little: at 20 ms there are twelve, at 60 ms four. */
 enum { ENOUGH = 4 };
-/* Farther than jitter makes it, nearer than the blocks of 10 ms in which browsers count. */
-#define DOUBTFUL (int64_t) KW_MS(6)
+/* More would only make numbers large. */
+enum { PLENTY = 1000 };
+#define LATE_MAX (int64_t) KW_S(1)
+/* Farther than means err, nearer than the blocks of 10 ms in which browsers count. */
+#define DOUBTFUL (int64_t) KW_MS(7)
 /* Timestamps that leap forward with every packet would take us beyond 64 bits. */
 #define LIFETIME ((int64_t)1 << 60)
 enum { SEND_TIME_BITS = 24, SEND_TIME_HZ = 1 << 18 };
@@ -48,12 +52,23 @@ void kw_rtp_clock_learn(struct kw_rtp_clock *clock, uint32_t timestamp, int64_t 
 {
     uint32_t quarter = (uint32_t)(now / QUARTER);
     struct kw_rtp_low *low = &clock->lows[quarter % KW_RTP_LOWS];
+    struct kw_rtp_point point = {.timestamp = timestamp, .at_ns = at_ns};
+    int64_t late;
 
     clock->newest = quarter;
     if (low->count == 0 || low->quarter != quarter)
         *low = (struct kw_rtp_low){.quarter = quarter};
-    if (low->count == 0 || at_ns < kw_rtp_point_time(&low->point, timestamp, clock_hz))
-        low->point = (struct kw_rtp_point){.timestamp = timestamp, .at_ns = at_ns};
+    if (low->count == PLENTY)
+        return;
+    if (low->count == 0)
+        low->point = point;
+    late = at_ns - kw_rtp_point_time(&low->point, timestamp, clock_hz);
+    if (late < 0) { /* so all before it were later than we thought */
+        low->point = point;
+        low->late_ns += KW_MIN(-late, LATE_MAX) * low->count;
+    } else {
+        low->late_ns += KW_MIN(late, LATE_MAX);
+    }
     low->count++;
 }
 
@@ -115,7 +130,8 @@ int64_t kw_rtp_clock_between(const struct kw_rtp_clock *a, uint32_t a_ts,
         b_time = kw_rtp_point_time(&b_low->point, b_ts, clock_hz);
         a_least = KW_MIN(a_least, a_time);
         b_least = KW_MIN(b_least, b_time);
-        apart[count++] = a_time - b_time;
+        apart[count++] =
+            a_time + a_low->late_ns / a_low->count - (b_time + b_low->late_ns / b_low->count);
     }
     if (count == 0) /* they never met */
         return lowest(a, a_ts, clock_hz) - lowest(b, b_ts, clock_hz);

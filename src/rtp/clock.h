@@ -22,6 +22,7 @@ struct kw_rtp_point {
 
 struct kw_rtp_low {
     struct kw_rtp_point point; /* the shortest way of its quarter */
+    int64_t late_ns;           /* by how much its packets were later than that, in sum */
     uint32_t quarter;          /* which one, counted from where `now` began */
     uint32_t count;            /* packets; 0: nothing is known */
 };

@@ -82,8 +82,8 @@ static bool is_within(int64_t distance, kw_ns bound)
 
 /*
  * a's time of a_ts minus b's time of b_ts. Arrivals are off by as much as the ways of both differ,
- * so send times come first. Reports are exact in that and coarse in all else; they are asked when
- * they contradict. What one of them says here is forgotten with the next cut, so no error adds up.
+ * so send times come first. Reports know nothing of ways, but each is early or late by itself: they
+ * are asked only when they contradict by more than that.
  */
 static enum kw_splice_method compare(const struct kw_splice *splice,
                                      const struct kw_splice_input *a, uint32_t a_ts,
