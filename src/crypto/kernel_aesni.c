@@ -23,11 +23,6 @@ KERNEL_INLINE vec vec_spread(__m128i x)
     return x;
 }
 
-KERNEL_INLINE vec vec_low(__m128i x)
-{
-    return x;
-}
-
 KERNEL_INLINE vec vec_put(vec v, __m128i x, int lane)
 {
     (void)v;
@@ -41,9 +36,9 @@ KERNEL_INLINE __m128i vec_get(vec v, int lane)
     return v;
 }
 
-KERNEL_INLINE vec vec_lane_numbers(void)
+KERNEL_INLINE vec vec_numbers(int n)
 {
-    return _mm_setzero_si128();
+    return _mm_set_epi32(0, 0, 0, n);
 }
 
 KERNEL_INLINE __m128i vec_fold(vec v)
@@ -61,18 +56,14 @@ KERNEL_INLINE vec vec_reverse(vec v)
     return reverse_bytes(v);
 }
 
-KERNEL_INLINE vec vec_load_some(const void *from, int n)
-{
-    return n == 0 ? _mm_setzero_si128() : _mm_loadu_si128(from);
-}
-
 /* Ones for the bytes that exist. */
 typedef vec cut;
 
-KERNEL_INLINE cut cut_at(size_t left, int n)
+KERNEL_INLINE cut cut_at(int lane, int n, size_t len)
 {
+    (void)lane;
     (void)n;
-    return tail_mask(left);
+    return tail_mask(len);
 }
 
 KERNEL_INLINE vec cut_clear(vec v, cut end)
@@ -80,14 +71,17 @@ KERNEL_INLINE vec cut_clear(vec v, cut end)
     return _mm_and_si128(v, end);
 }
 
-KERNEL_INLINE vec cut_load(const void *from, cut end, int n)
+KERNEL_INLINE vec cut_load(const void *from, cut end, int lane, int n)
 {
-    return cut_clear(vec_load_some(from, n), end);
+    (void)lane;
+    (void)n;
+    return cut_clear(_mm_loadu_si128(from), end);
 }
 
-KERNEL_INLINE void cut_store(void *to, vec v, cut end, int n)
+KERNEL_INLINE void cut_store(void *to, vec v, cut end, int lane, int n)
 {
     (void)end;
+    (void)lane;
     (void)n;
     _mm_storeu_si128(to, v);
 }

@@ -12,11 +12,14 @@ struct evp_key {
     struct kw_packet_key *packet_key;
 };
 
-_Static_assert(sizeof(struct evp_key) <= KW_GCM_KEY_SIZE, "fits into the key's memory");
+enum { KEY_LEN = 64 };
 
+_Static_assert(sizeof(struct evp_key) <= KEY_LEN, "one line");
+
+/* At the beginning of the last line. */
 static const struct evp_key *evp_key_of(const struct kw_gcm_key *key)
 {
-    return (const struct evp_key *)(const void *)key;
+    return (const struct evp_key *)(const void *)(key->bytes + KW_GCM_KEY_SIZE - KEY_LEN);
 }
 
 static enum kw_status init(struct kw_gcm_key *key, struct kw_crypto *crypto,
@@ -30,7 +33,7 @@ static enum kw_status init(struct kw_gcm_key *key, struct kw_crypto *crypto,
         return KW_ERR_CRYPTO;
     status = made.ops->packet_new(crypto, profile, cipher_key, NULL, for_sealing, &made.packet_key);
     if (status == KW_OK)
-        memcpy(key, &made, sizeof made);
+        memcpy(key->bytes + KW_GCM_KEY_SIZE - KEY_LEN, &made, sizeof made);
     return status;
 }
 
@@ -84,6 +87,6 @@ static enum kw_verdict verify(const struct kw_gcm_key *key, const struct kw_pack
 }
 
 const struct kw_gcm kw_gcm_evp[2] = {
-    {KW_SRTP_AEAD_AES_128_GCM, init_128, deinit, seal, open, verify},
-    {KW_SRTP_AEAD_AES_256_GCM, init_256, deinit, seal, open, verify},
+    {KW_SRTP_AEAD_AES_128_GCM, KEY_LEN, init_128, deinit, seal, open, verify},
+    {KW_SRTP_AEAD_AES_256_GCM, KEY_LEN, init_256, deinit, seal, open, verify},
 };

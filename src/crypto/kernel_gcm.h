@@ -8,37 +8,65 @@
  *     vec_clmul(a, b, parts)      carry-less product in each lane
  *     vec_swap(v)                 the halves of each block exchanged
  *     vec_spread(x)               x in every lane
- *     vec_low(x)                  x in lane 0, zero elsewhere
- *     vec_put(v, x, lane)         v with x in that lane
- *     vec_get(v, lane)
- *     vec_lane_numbers()          0, 1, ... as the lowest word of each lane
+ *     vec_put(v, x, lane), vec_get(v, lane)
+ *     vec_numbers(n)              n, n + 1, ... as the lowest word of each lane
  *     vec_fold(v)                 XOR of the lanes
- *     vec_load_some(from, n)      n blocks (0..LANES), zero elsewhere
  *
- * and, for the vector with the end of a packet, whose last block is perhaps not whole:
+ * and for vectors with blocks of a packet in some lanes only, the last one perhaps not whole:
  *
- *     cut                         a type that says which of its bytes exist
- *     cut_at(left, n)             n blocks, which end where the packet's last `left` bytes end
- *     cut_load(from, end, n), cut_store(to, v, end, n)
+ *     cut                         a type that says which bytes exist
+ *     cut_at(lane, n, len)        n blocks from that lane on, the last one of len bytes
+ *     cut_load(from, end, lane, n), cut_store(to, v, end, lane, n)
  *     cut_clear(v, end)           zero where there is nothing
  *
- * A packet is a run of strides of 8 blocks and a tail. The tail holds whatever is left, the block
- * of lengths for GHASH, and the counter block of the tag for AES; it exists once for each number of
- * blocks, with everything unrolled. A voice packet (10 blocks) under AES-128 is nothing but a tail.
+ * To GHASH a packet is a row of blocks: the AAD's hash so far (P), the data, the lengths (L). We
+ * cut it into rows of four, and put what is missing to a multiple of four in *front*, where zeros
+ * change nothing. To AES the tag's counter block stands where P does, right before the first of the
+ * data:
  *
- * GHASH enters a tail with a product of its own: of what came before and the power that is its due.
- * So the last block of the AAD costs a product but no reduction. Branches depend on lengths only.
+ *     data of 10 blocks:  P  1  2  3 |  4  5  6  7 |  8  9 10  L
+ *     data of 5 blocks:   .  P  1  2 |  3  4  5  L
+ *
+ * Four columns are then four polynomials in H^4, which a vector works on side by side; two rows
+ * cost one reduction, with H^8 and H^4. The columns meet at the end, with H^4, H^3, H^2 and H^1. So
+ * five powers serve packets of any length, and a key is little to fetch.
+ *
+ * Packets of up to SHORT_ROWS rows (a voice packet is one) exist once for each number of blocks,
+ * with everything unrolled. Longer ones are a head row, strides, and the last rows. Branches depend
+ * on lengths only.
  */
 
 enum {
     BLOCK = 16,
-    STRIDE_BLOCKS = 8,
-    STRIDE = STRIDE_BLOCKS * BLOCK,
-    STRIDE_VECTORS = STRIDE_BLOCKS / LANES,
-    TAIL_MAX = 11, /* blocks: POWERS_128 less one for `pending`, one for the lengths */
+    ROW_BLOCKS = 4,
+    ROW_VECTORS = ROW_BLOCKS / LANES,
+    SHORT_ROWS = 3,
+    /* A stride must keep AES busy: four vectors at least. */
+    STRIDE_ROWS = LANES == 4 ? 4 : 2,
+    STRIDE_VECTORS = STRIDE_ROWS * ROW_VECTORS,
+    STRIDE = STRIDE_ROWS * ROW_BLOCKS * BLOCK,
+    ROWS_MAX = STRIDE_ROWS > SHORT_ROWS ? STRIDE_ROWS : SHORT_ROWS,
 };
 
-_Static_assert(TAIL_MAX == POWERS_128 - 2, "one group reaches over the whole tail");
+enum job { SEAL, OPEN, VERIFY };
+
+/* Four blocks, or the four columns. */
+struct row {
+    vec v[ROW_VECTORS];
+};
+
+struct gcm_run {
+    const struct kw_gcm_key *key;
+    uint8_t *at;
+    size_t left;
+    vec counter;      /* reversed, in every lane: of the block in front of `at` */
+    struct row hash;  /* the columns, reversed */
+    __m128i whole;    /* the columns when they have met: the hash of the packet, not reversed */
+    __m128i aad_hash; /* P, reversed */
+    __m128i lengths;  /* L, reversed */
+    __m128i tag_counter;
+    __m128i tag_mask; /* tag_counter encrypted */
+};
 
 /* LANES blocks, unaligned. */
 KERNEL_INLINE vec vec_load(const void *from)
@@ -54,6 +82,11 @@ KERNEL_INLINE void vec_store(uint8_t *to, vec v)
     memcpy(to, &v, sizeof v);
 }
 
+KERNEL_INLINE vec vec_zero(void)
+{
+    return vec_spread(_mm_setzero_si128());
+}
+
 /* Four sums of 32 bits in each block. */
 KERNEL_INLINE vec vec_add32(vec a, vec b)
 {
@@ -63,117 +96,305 @@ KERNEL_INLINE vec vec_add32(vec a, vec b)
 }
 
 /*
- * An unreduced sum of products, by Karatsuba: three carry-less products instead of four, because
- * they are what GHASH waits for. middle is the sum of (a0 + a1)(b0 + b1), so low and high are still
- * to be taken out of it.
+ * An unreduced sum of products. With one lane by Karatsuba, (a0 + a1)(b0 + b1) less the two outer
+ * products: a carry-less product saved for four cheap instructions. With more lanes these four cost
+ * more than the product, because the CPU's window on the program is what is short.
  */
 struct sum {
     vec low, middle, high;
 };
 
-struct gcm_run {
-    const struct kw_gcm_key *key;
-    uint8_t *at;
-    size_t left;
-    vec counter; /* reversed: next LANES counter blocks */
-    __m128i tag_counter;
-    __m128i hash;    /* reversed: state of GHASH */
-    bool is_pending; /* hash has not been multiplied by H since its last block came in */
-    __m128i due;     /* the power of H that hash is multiplied by in the tail */
-    __m128i lengths; /* reversed: the last block of GHASH */
-};
+KERNEL_INLINE struct sum sum_start(void)
+{
+    return (struct sum){vec_zero(), vec_zero(), vec_zero()};
+}
 
 KERNEL_INLINE void sum_add(struct sum *sum, vec blocks, vec powers)
 {
-    vec blocks_mixed = blocks ^ vec_swap(blocks);
-    vec powers_mixed = powers ^ vec_swap(powers);
-
     sum->low ^= vec_clmul(blocks, powers, 0x00);
     sum->high ^= vec_clmul(blocks, powers, 0x11);
-    sum->middle ^= vec_clmul(blocks_mixed, powers_mixed, 0x00);
+    if (LANES == 1)
+        sum->middle ^= vec_clmul(blocks ^ vec_swap(blocks), powers ^ vec_swap(powers), 0x00);
+    else
+        sum->middle ^= vec_clmul(blocks, powers, 0x01) ^ vec_clmul(blocks, powers, 0x10);
 }
 
-KERNEL_INLINE struct sum sum_start(void)
+/* Reduced in each lane, as reduce_parts() does it. */
+KERNEL_INLINE vec sum_reduce(struct sum sum)
 {
-    vec zero = vec_low(_mm_setzero_si128());
+    const vec poly = vec_spread(_mm_set_epi64x(0, (long long)0xc200000000000000));
 
-    return (struct sum){zero, zero, zero};
+    if (LANES == 1)
+        sum.middle ^= sum.low ^ sum.high;
+    sum.middle ^= vec_swap(sum.low) ^ vec_clmul(poly, sum.low, 0x00);
+    return sum.high ^ vec_swap(sum.middle) ^ vec_clmul(poly, sum.middle, 0x00);
 }
 
-KERNEL_INLINE __m128i sum_reduce(const struct sum *sum)
+/* The columns go on by one row. */
+KERNEL_INLINE void hash_row(struct gcm_run *run, struct row next)
 {
-    __m128i low = vec_fold(sum->low), high = vec_fold(sum->high);
-    __m128i middle = _mm_xor_si128(vec_fold(sum->middle), _mm_xor_si128(low, high));
+    const vec power = vec_spread(*key_power(run->key, 4));
 
-    return reduce_parts(low, middle, high);
+    KERNEL_UNROLL
+    for (int j = 0; j < ROW_VECTORS; j++) {
+        struct sum sum = sum_start();
+
+        sum_add(&sum, run->hash.v[j], power);
+        run->hash.v[j] = sum_reduce(sum) ^ next.v[j];
+    }
 }
 
-/* Multiplied by H, so that it can go into the next block. */
-KERNEL_INLINE void run_settle(struct gcm_run *run)
+/* One vector of the columns goes on by two rows. */
+KERNEL_INLINE void hash_two(struct gcm_run *run, int j, vec first, vec second)
 {
-    if (run->is_pending)
-        run->hash = multiply(run->hash, *key_power(run->key, 1));
-    run->is_pending = false;
+    struct sum sum = sum_start();
+
+    sum_add(&sum, run->hash.v[j], vec_spread(*key_power(run->key, 8)));
+    sum_add(&sum, first, vec_spread(*key_power(run->key, 4)));
+    run->hash.v[j] = sum_reduce(sum) ^ second;
 }
 
-KERNEL_INLINE vec next_counter(struct gcm_run *run)
+KERNEL_INLINE void hash_two_rows(struct gcm_run *run, struct row first, struct row second)
 {
-    vec block = vec_reverse(run->counter);
-
-    run->counter = vec_add32(run->counter, vec_spread(_mm_set_epi32(0, 0, 0, LANES)));
-    return block;
+    KERNEL_UNROLL
+    for (int j = 0; j < ROW_VECTORS; j++)
+        hash_two(run, j, first.v[j], second.v[j]);
 }
 
-/* One vector of a stride into the sum; the hash so far goes into block one. */
-KERNEL_INLINE void hash_vector(struct sum *sum, const struct gcm_run *run, const uint8_t *stride,
-                               int j)
-{
-    vec in = vec_reverse(vec_load(stride + j * LANES * BLOCK));
-
-    if (j == 0)
-        in ^= vec_low(run->hash);
-    sum_add(sum, in, vec_load(key_power(run->key, STRIDE_BLOCKS - j * LANES)));
-}
-
-KERNEL_INLINE void hash_stride(struct gcm_run *run, const uint8_t *stride)
+/* The columns meet. */
+KERNEL_INLINE void hash_end(struct gcm_run *run)
 {
     struct sum sum = sum_start();
 
     KERNEL_UNROLL
-    for (int j = 0; j < STRIDE_VECTORS; j++)
-        hash_vector(&sum, run, stride, j);
-    run->hash = sum_reduce(&sum);
+    for (int j = 0; j < ROW_VECTORS; j++)
+        sum_add(&sum, run->hash.v[j], vec_load(key_power(run->key, ROW_BLOCKS - j * LANES)));
+    run->whole = reverse_bytes(vec_fold(sum_reduce(sum)));
 }
 
 /*
- * Eight whole blocks, while the ciphertext at `hashed` (this stride's when opening, the one before
- * when sealing; NULL: none) goes through GHASH: its products are put between the rounds of AES,
- * because the two use different units of the CPU and neither fills its own.
+ * Some rows, known when compiling: with the head (zeros, P, first blocks of the data) or behind it,
+ * with the last row (which ends in L) or before it.
  */
-KERNEL_INLINE void run_stride(struct gcm_run *run, int rounds, const uint8_t *hashed)
+struct shape {
+    int rows;
+    int zeros; /* in front of P; NO_HEAD */
+    bool is_last;
+};
+
+enum { NO_HEAD = -1 };
+
+/* The data in vector j of row r: blocks in lanes, and their place in the packet. */
+struct part {
+    int lane;
+    int blocks;
+    int offset;   /* in blocks */
+    bool has_end; /* the packet's last block is among them */
+};
+
+KERNEL_INLINE struct part part_of(struct shape shape, int r, int j)
 {
-    const __m128i *round_keys = key_rounds(run->key);
-    const int spacing = rounds / STRIDE_VECTORS > 0 ? rounds / STRIDE_VECTORS : 1;
-    vec stream[STRIDE_VECTORS], round_key = vec_spread(round_keys[0]);
-    struct sum sum = sum_start();
+    const int first = r == 0 ? shape.zeros + 1 : 0;
+    const int end = ROW_BLOCKS - (shape.is_last && r == shape.rows - 1 ? 1 : 0);
+    const int from = first > j * LANES ? first : j * LANES;
+    const int to = end < (j + 1) * LANES ? end : (j + 1) * LANES;
+
+    return (struct part){
+        .lane = from - j * LANES,
+        .blocks = to > from ? to - from : 0,
+        .offset = r * ROW_BLOCKS + from - (shape.zeros + 1),
+        .has_end = shape.is_last && r == shape.rows - 1 && to == end && to > from,
+    };
+}
+
+/* Bytes in the last block of the data. */
+KERNEL_INLINE size_t end_len(const struct gcm_run *run)
+{
+    return (run->left - 1) % BLOCK + 1;
+}
+
+KERNEL_INLINE vec part_load(const struct gcm_run *run, struct part part)
+{
+    const uint8_t *at = run->at + part.offset * BLOCK;
+
+    if (part.blocks == 0)
+        return vec_zero();
+    if (part.blocks == LANES && !part.has_end)
+        return vec_load(at);
+    return cut_load(at, cut_at(part.lane, part.blocks, part.has_end ? end_len(run) : BLOCK),
+                    part.lane, part.blocks);
+}
+
+/* Stores the data and returns it, with zeros where there is none. */
+KERNEL_INLINE vec part_store(const struct gcm_run *run, struct part part, vec data)
+{
+    uint8_t *at = run->at + part.offset * BLOCK;
+    cut end;
+
+    if (part.blocks == 0)
+        return vec_zero();
+    if (part.blocks == LANES && !part.has_end) {
+        vec_store(at, data);
+        return data;
+    }
+    end = cut_at(part.lane, part.blocks, part.has_end ? end_len(run) : BLOCK);
+    data = cut_clear(data, end);
+    cut_store(at, data, end, part.lane, part.blocks);
+    return data;
+}
+
+/* What GHASH takes in: the data, P and L. */
+KERNEL_INLINE struct row row_hashed(const struct gcm_run *run, struct shape shape, int r,
+                                    struct row data)
+{
+    KERNEL_UNROLL
+    for (int j = 0; j < ROW_VECTORS; j++)
+        data.v[j] = vec_reverse(data.v[j]);
+    if (r == 0 && shape.zeros != NO_HEAD)
+        data.v[shape.zeros / LANES] =
+            vec_put(data.v[shape.zeros / LANES], run->aad_hash, shape.zeros % LANES);
+    if (r == shape.rows - 1 && shape.is_last)
+        data.v[ROW_VECTORS - 1] = vec_put(data.v[ROW_VECTORS - 1], run->lengths, LANES - 1);
+    return data;
+}
+
+KERNEL_INLINE void hash_rows(struct gcm_run *run, struct shape shape, const struct row *rows)
+{
+    struct row hashed[ROWS_MAX];
+    int r = 0;
 
     KERNEL_UNROLL
-    for (int j = 0; j < STRIDE_VECTORS; j++)
-        stream[j] = next_counter(run) ^ round_key;
+    for (int i = 0; i < shape.rows; i++)
+        hashed[i] = row_hashed(run, shape, i, rows[i]);
+    if (shape.zeros != NO_HEAD)
+        run->hash = hashed[r++];
+    if ((shape.rows - r) % 2 != 0)
+        hash_row(run, hashed[r++]);
+    KERNEL_UNROLL
+    for (; r < shape.rows; r += 2)
+        hash_two_rows(run, hashed[r], hashed[r + 1]);
+    if (shape.is_last)
+        hash_end(run);
+}
+
+KERNEL_INLINE void encrypt_vectors(const struct kw_gcm_key *key, int rounds, vec *state, int count)
+{
+    const __m128i *round_keys = key_rounds(key, rounds);
+    vec round_key = vec_spread(round_keys[0]);
+
+    KERNEL_UNROLL
+    for (int j = 0; j < count; j++)
+        state[j] ^= round_key;
     KERNEL_UNROLL
     for (int i = 1; i < rounds; i++) {
         round_key = vec_spread(round_keys[i]);
         KERNEL_UNROLL
+        for (int j = 0; j < count; j++)
+            state[j] = vec_aesenc(state[j], round_key);
+    }
+    round_key = vec_spread(round_keys[rounds]);
+    KERNEL_UNROLL
+    for (int j = 0; j < count; j++)
+        state[j] = vec_aesenclast(state[j], round_key);
+}
+
+/* n: of the first block, counted from the one in front of `at`. */
+KERNEL_INLINE vec counters(const struct gcm_run *run, int n)
+{
+    return vec_reverse(vec_add32(run->counter, vec_numbers(n)));
+}
+
+/* The key stream of some rows; where P stands, the tag's. */
+KERNEL_INLINE void crypt_rows(struct gcm_run *run, int rounds, struct shape shape, enum job job,
+                              struct row *rows)
+{
+    vec stream[ROWS_MAX * ROW_VECTORS];
+
+    KERNEL_UNROLL
+    for (int j = 0; j < shape.rows * ROW_VECTORS; j++)
+        stream[j] = counters(run, j * LANES - shape.zeros);
+    encrypt_vectors(run->key, rounds, stream, shape.rows * ROW_VECTORS);
+    KERNEL_UNROLL
+    for (int j = 0; j < shape.rows * ROW_VECTORS; j++) {
+        struct part part = part_of(shape, j / ROW_VECTORS, j % ROW_VECTORS);
+        vec data = part_store(run, part, part_load(run, part) ^ stream[j]);
+
+        if (job == SEAL)
+            rows[j / ROW_VECTORS].v[j % ROW_VECTORS] = data;
+    }
+    if (shape.zeros != NO_HEAD)
+        run->tag_mask = vec_get(stream[shape.zeros / LANES], shape.zeros % LANES);
+}
+
+/* Some rows from `at` on, which stays where it is. */
+KERNEL_INLINE void run_rows(struct gcm_run *run, int rounds, struct shape shape, enum job job)
+{
+    struct row rows[ROWS_MAX];
+
+    if (job == SEAL) {
+        crypt_rows(run, rounds, shape, job, rows);
+        hash_rows(run, shape, rows);
+        return;
+    }
+    KERNEL_UNROLL
+    for (int j = 0; j < shape.rows * ROW_VECTORS; j++)
+        rows[j / ROW_VECTORS].v[j % ROW_VECTORS] =
+            part_load(run, part_of(shape, j / ROW_VECTORS, j % ROW_VECTORS));
+    hash_rows(run, shape, rows);
+    if (job == OPEN)
+        crypt_rows(run, rounds, shape, job, rows);
+    else if (shape.zeros != NO_HEAD)
+        run->tag_mask = encrypt_block(run->key, rounds, run->tag_counter);
+}
+
+/* Vector j of the columns goes on by two rows of whole blocks, pair p of those at `from`. */
+KERNEL_INLINE void hash_pair(struct gcm_run *run, const uint8_t *from, int p, int j)
+{
+    const uint8_t *first = from + (2 * p * ROW_BLOCKS + j * LANES) * BLOCK;
+
+    hash_two(run, j, vec_reverse(vec_load(first)),
+             vec_reverse(vec_load(first + ROW_BLOCKS * BLOCK)));
+}
+
+KERNEL_INLINE void run_skip(struct gcm_run *run, int blocks)
+{
+    run->at += blocks * BLOCK;
+    run->left -= (size_t)blocks * BLOCK;
+    run->counter = vec_add32(run->counter, vec_spread(_mm_set_epi32(0, 0, 0, blocks)));
+}
+
+KERNEL_INLINE void hash_stride(struct gcm_run *run, const uint8_t *from)
+{
+    KERNEL_UNROLL
+    for (int step = 0; step < STRIDE_VECTORS / 2; step++)
+        hash_pair(run, from, step / ROW_VECTORS, step % ROW_VECTORS);
+}
+
+/*
+ * A stride, while the ciphertext at `hashed` (this stride's when opening, the one before when
+ * sealing; NULL: none) goes through GHASH: its products are put between the rounds of AES, because
+ * the two use different units of the CPU and neither fills its own.
+ */
+KERNEL_INLINE void run_stride(struct gcm_run *run, int rounds, const uint8_t *hashed)
+{
+    enum { STEPS = STRIDE_VECTORS / 2 };
+    const __m128i *round_keys = key_rounds(run->key, rounds);
+    const int spacing = (rounds - 1) / STEPS;
+    vec stream[STRIDE_VECTORS], round_key = vec_spread(round_keys[0]);
+
+    KERNEL_UNROLL
+    for (int j = 0; j < STRIDE_VECTORS; j++)
+        stream[j] = counters(run, 1 + j * LANES) ^ round_key;
+    KERNEL_UNROLL
+    for (int i = 1; i < rounds; i++) {
+        const int step = i / spacing - 1;
+
+        round_key = vec_spread(round_keys[i]);
+        KERNEL_UNROLL
         for (int j = 0; j < STRIDE_VECTORS; j++)
             stream[j] = vec_aesenc(stream[j], round_key);
-        if (hashed != NULL && i % spacing == 0 && i / spacing <= STRIDE_VECTORS)
-            hash_vector(&sum, run, hashed, i / spacing - 1);
-    }
-    if (hashed != NULL) {
-        KERNEL_UNROLL
-        for (int j = (rounds - 1) / spacing; j < STRIDE_VECTORS; j++)
-            hash_vector(&sum, run, hashed, j);
-        run->hash = sum_reduce(&sum);
+        if (hashed != NULL && i % spacing == 0 && step < STEPS)
+            hash_pair(run, hashed, step / ROW_VECTORS, step % ROW_VECTORS);
     }
     round_key = vec_spread(round_keys[rounds]);
     KERNEL_UNROLL
@@ -182,177 +403,133 @@ KERNEL_INLINE void run_stride(struct gcm_run *run, int rounds, const uint8_t *ha
 
         vec_store(at, vec_load(at) ^ vec_aesenclast(stream[j], round_key));
     }
-    run->at += STRIDE;
-    run->left -= STRIDE;
+    run_skip(run, STRIDE / BLOCK);
 }
 
-/*
- * A tail as a row of blocks, `blocks` of data (a constant) and two more in each half:
- *
- *     AES      data (0 .. blocks - 1), counter of the tag
- *     GHASH    data (0 .. blocks - 1), lengths, hash of what came before
- *
- * The data's last vector is perhaps not full, and its last block perhaps not whole.
- */
-struct tail {
-    int blocks;
-    int data;     /* vectors with data */
-    int last;     /* blocks in the last one of them */
-    int streams;  /* vectors for AES */
-    int products; /* vectors for GHASH */
-};
-
-KERNEL_INLINE struct tail tail_of(const int blocks)
+/* The head of a longer packet. */
+KERNEL_INLINE void run_head(struct gcm_run *run, int rounds, int zeros, enum job job)
 {
-    const int data = (blocks + LANES - 1) / LANES;
-
-    return (struct tail){
-        .blocks = blocks,
-        .data = data,
-        .last = blocks - (data - 1) * LANES,
-        .streams = blocks / LANES + 1,
-        .products = (blocks + 1) / LANES + 1,
-    };
+    run_rows(run, rounds, (struct shape){1, zeros, false}, job);
+    run_skip(run, ROW_BLOCKS - 1 - zeros);
 }
 
-/* Vector j for AES: counter blocks. */
-KERNEL_INLINE vec tail_counters(struct gcm_run *run, struct tail tail, const int j)
+KERNEL_INLINE void run_strides(struct gcm_run *run, int rounds, enum job job)
 {
-    vec counters = j < tail.data ? next_counter(run) : vec_low(_mm_setzero_si128());
+    const uint8_t *hashed = NULL;
 
-    if (j == tail.blocks / LANES)
-        counters = vec_put(counters, run->tag_counter, tail.blocks % LANES);
-    return counters;
-}
-
-KERNEL_INLINE vec tail_load(const struct gcm_run *run, struct tail tail, const int j)
-{
-    const uint8_t *at = run->at + j * LANES * BLOCK;
-
-    if (j >= tail.data)
-        return vec_low(_mm_setzero_si128());
-    return j < tail.data - 1 ? vec_load(at) : cut_load(at, cut_at(run->left, tail.last), tail.last);
-}
-
-/* Stores vector j of the data and returns it, with zeros where there is none. */
-KERNEL_INLINE vec tail_store(const struct gcm_run *run, struct tail tail, const int j, vec data)
-{
-    uint8_t *at = run->at + j * LANES * BLOCK;
-
-    if (j == tail.data - 1) {
-        cut end = cut_at(run->left, tail.last);
-
-        data = cut_clear(data, end);
-        cut_store(at, data, end, tail.last);
-    } else {
-        vec_store(at, data);
+    while (run->left > STRIDE - BLOCK) {
+        if (job == VERIFY) {
+            hash_stride(run, run->at);
+            run_skip(run, STRIDE / BLOCK);
+        } else if (job == OPEN) {
+            run_stride(run, rounds, run->at);
+        } else if (hashed == NULL) {
+            hashed = run->at;
+            run_stride(run, rounds, NULL);
+        } else {
+            run_stride(run, rounds, hashed);
+            hashed += STRIDE;
+        }
     }
-    return data;
+    if (hashed != NULL)
+        hash_stride(run, hashed);
 }
 
-/*
- * Vector j for GHASH into the sum. Block n of the data has the power H^(blocks + 1 - n), the
- * lengths H^1, and what came before a power of its own.
- */
-KERNEL_INLINE void tail_hash(struct sum *sum, const struct gcm_run *run, struct tail tail,
-                             const int j, vec data)
+KERNEL_INLINE void run_last(struct gcm_run *run, int rounds, int rows, enum job job)
 {
-    const int power = tail.blocks + 1 - j * LANES;
-    vec in = vec_reverse(data);
-    vec powers = vec_load_some(key_power(run->key, power), power < LANES ? power : LANES);
-
-    if (j == tail.blocks / LANES)
-        in = vec_put(in, run->lengths, tail.blocks % LANES);
-    if (j == (tail.blocks + 1) / LANES) {
-        in = vec_put(in, run->hash, (tail.blocks + 1) % LANES);
-        powers = vec_put(powers, run->due, (tail.blocks + 1) % LANES);
-    }
-    sum_add(sum, in, powers);
+    run_rows(run, rounds, (struct shape){rows, NO_HEAD, true}, job);
 }
 
-/* Returns the tag. When opening, GHASH's products stand between the rounds of AES. */
-KERNEL_INLINE __m128i run_tail(struct gcm_run *run, int rounds, bool sealing, const int blocks)
+KERNEL_INLINE void run_long(struct gcm_run *run, int rounds, enum job job)
 {
-    const struct tail tail = tail_of(blocks);
-    const __m128i *round_keys = key_rounds(run->key);
-    vec stream[TAIL_MAX / LANES + 1], sealed[TAIL_MAX / LANES + 1];
-    vec round_key = vec_spread(round_keys[0]);
-    struct sum sum = sum_start();
-
-    KERNEL_UNROLL
-    for (int j = 0; j < tail.streams; j++)
-        stream[j] = tail_counters(run, tail, j) ^ round_key;
-    KERNEL_UNROLL
-    for (int i = 1; i < rounds; i++) {
-        round_key = vec_spread(round_keys[i]);
-        KERNEL_UNROLL
-        for (int j = 0; j < tail.streams; j++)
-            stream[j] = vec_aesenc(stream[j], round_key);
-        if (!sealing && i <= tail.products)
-            tail_hash(&sum, run, tail, i - 1, tail_load(run, tail, i - 1));
-    }
-    KERNEL_UNROLL
-    for (int j = sealing ? tail.products : rounds - 1; j < tail.products; j++)
-        tail_hash(&sum, run, tail, j, tail_load(run, tail, j));
-    round_key = vec_spread(round_keys[rounds]);
-    KERNEL_UNROLL
-    for (int j = 0; j < tail.streams; j++)
-        stream[j] = vec_aesenclast(stream[j], round_key);
-    KERNEL_UNROLL
-    for (int j = 0; j < tail.data; j++)
-        sealed[j] = tail_store(run, tail, j, tail_load(run, tail, j) ^ stream[j]);
-    KERNEL_UNROLL
-    for (int j = sealing ? 0 : tail.products; j < tail.products; j++)
-        tail_hash(&sum, run, tail, j, j < tail.data ? sealed[j] : vec_low(_mm_setzero_si128()));
-    return _mm_xor_si128(reverse_bytes(sum_reduce(&sum)),
-                         vec_get(stream[blocks / LANES], blocks % LANES));
-}
-
-/* With 9 powers there is no tail of more than 8 blocks. */
-KERNEL_INLINE __m128i run_any_tail(struct gcm_run *run, int rounds, int powers, bool sealing)
-{
-    const bool is_long = powers == POWERS_128;
-    const size_t blocks = (run->left + BLOCK - 1) / BLOCK;
-
-    run->due = *key_power(run->key, (int)blocks + 1 + (run->is_pending ? 1 : 0));
-    __asm__("" : "+x"(run->due)); /* loaded here, once, and not in each case */
-    switch (blocks) {
+    switch ((run->left + BLOCK - 1) / BLOCK % ROW_BLOCKS) {
     case 0:
-        return run_tail(run, rounds, sealing, 0);
+        run_head(run, rounds, 2, job);
+        break;
     case 1:
-        return run_tail(run, rounds, sealing, 1);
+        run_head(run, rounds, 1, job);
+        break;
     case 2:
-        return run_tail(run, rounds, sealing, 2);
-    case 3:
-        return run_tail(run, rounds, sealing, 3);
-    case 4:
-        return run_tail(run, rounds, sealing, 4);
-    case 5:
-        return run_tail(run, rounds, sealing, 5);
-    case 6:
-        return run_tail(run, rounds, sealing, 6);
-    case 7:
-        return run_tail(run, rounds, sealing, 7);
-    case 8:
-        return run_tail(run, rounds, sealing, 8);
-    case 9:
-        return run_tail(run, rounds, sealing, is_long ? 9 : 8);
-    case 10:
-        return run_tail(run, rounds, sealing, is_long ? 10 : 8);
+        run_head(run, rounds, 0, job);
+        break;
     default:
-        return run_tail(run, rounds, sealing, is_long ? 11 : 8);
+        run_head(run, rounds, 3, job);
+    }
+    run_strides(run, rounds, job);
+    switch ((run->left + BLOCK - 1) / (ROW_BLOCKS * BLOCK)) {
+    case 0:
+        run_last(run, rounds, 1, job);
+        break;
+    case 1:
+        run_last(run, rounds, 2, job);
+        break;
+    case 2:
+        run_last(run, rounds, STRIDE_ROWS > 2 ? 3 : 2, job);
+        break;
+    default:
+        run_last(run, rounds, STRIDE_ROWS > 2 ? 4 : 2, job);
     }
 }
 
-/* Block `n` of the AAD, the last one padded with zeros. */
-KERNEL_INLINE __m128i aad_block(const struct kw_packet *packet, size_t n)
+/* A whole packet of this many blocks. */
+KERNEL_INLINE void run_short(struct gcm_run *run, int rounds, const int blocks, enum job job)
 {
-    size_t left = packet->aad_len - n * BLOCK;
-    __m128i block = _mm_loadu_si128((const __m128i *)(const void *)(packet->aad + n * BLOCK));
+    const int rows = (blocks + 2 + ROW_BLOCKS - 1) / ROW_BLOCKS;
 
-    if (left < BLOCK)
-        block = _mm_and_si128(block, tail_mask(left));
-    return reverse_bytes(block);
+    run_rows(run, rounds, (struct shape){rows, rows * ROW_BLOCKS - blocks - 2, true}, job);
+}
+
+/* Returns the tag. */
+KERNEL_INLINE __m128i run_packet(struct gcm_run *run, int rounds, enum job job)
+{
+    switch ((run->left + BLOCK - 1) / BLOCK) {
+    case 0:
+        run_short(run, rounds, 0, job);
+        break;
+    case 1:
+        run_short(run, rounds, 1, job);
+        break;
+    case 2:
+        run_short(run, rounds, 2, job);
+        break;
+    case 3:
+        run_short(run, rounds, 3, job);
+        break;
+    case 4:
+        run_short(run, rounds, 4, job);
+        break;
+    case 5:
+        run_short(run, rounds, 5, job);
+        break;
+    case 6:
+        run_short(run, rounds, 6, job);
+        break;
+    case 7:
+        run_short(run, rounds, 7, job);
+        break;
+    case 8:
+        run_short(run, rounds, 8, job);
+        break;
+    case 9:
+        run_short(run, rounds, 9, job);
+        break;
+    case 10:
+        run_short(run, rounds, 10, job);
+        break;
+    default:
+        run_long(run, rounds, job);
+    }
+    return _mm_xor_si128(run->whole, run->tag_mask);
+}
+
+_Static_assert(SHORT_ROWS *ROW_BLOCKS == 10 + 2, "the last case of run_packet()");
+
+/* A block of the AAD; the last one is perhaps not whole. */
+KERNEL_INLINE __m128i aad_block(const uint8_t *aad, size_t len)
+{
+    __m128i block = _mm_loadu_si128((const __m128i *)(const void *)aad);
+
+    return reverse_bytes(_mm_and_si128(block, tail_mask(len)));
 }
 
 KERNEL_INLINE struct gcm_run run_start(const struct kw_gcm_key *key, const struct kw_packet *packet)
@@ -361,10 +538,10 @@ KERNEL_INLINE struct gcm_run run_start(const struct kw_gcm_key *key, const struc
         .key = key,
         .at = packet->body,
         .left = packet->body_len,
-        .hash = _mm_setzero_si128(),
-        .is_pending = true,
+        .aad_hash = _mm_setzero_si128(),
     };
-    __m128i counter;
+    const uint8_t *aad = packet->aad;
+    size_t aad_left = packet->aad_len;
     uint64_t first, second;
 
     /* Two loads: the caller wrote the nonce as two words, and a wider load would wait for both. */
@@ -373,62 +550,16 @@ KERNEL_INLINE struct gcm_run run_start(const struct kw_gcm_key *key, const struc
     /* SP 800-38D, section 7.1: J0 = IV || 0^31 1; the first block of the body has J0 + 1. */
     second = (second & 0xffffffff) | UINT64_C(1) << 56;
     run.tag_counter = _mm_set_epi64x((long long)second, (long long)first);
-    counter = _mm_add_epi32(reverse_bytes(run.tag_counter), _mm_set_epi32(0, 0, 0, 1));
-    run.counter = vec_add32(vec_spread(counter), vec_lane_numbers());
+    run.counter = vec_spread(reverse_bytes(run.tag_counter));
     run.lengths =
         _mm_set_epi64x((long long)(packet->aad_len * 8), (long long)(packet->body_len * 8));
 
-    if (packet->aad_len != 0) {
-        size_t last = (packet->aad_len - 1) / BLOCK;
-
-        for (size_t n = 0; n < last; n++)
-            run.hash = multiply(_mm_xor_si128(run.hash, aad_block(packet, n)), *key_power(key, 1));
-        run.hash = _mm_xor_si128(run.hash, aad_block(packet, last));
-    }
+    for (; aad_left > BLOCK; aad += BLOCK, aad_left -= BLOCK)
+        run.aad_hash =
+            multiply(_mm_xor_si128(run.aad_hash, aad_block(aad, BLOCK)), *key_power(key, 1));
+    if (aad_left != 0)
+        run.aad_hash = _mm_xor_si128(run.aad_hash, aad_block(aad, aad_left));
     return run;
-}
-
-/*
- * How many blocks one tail takes: with 9 powers a tail of 8 blocks and the lengths leaves no power
- * for what is still to be multiplied by H.
- */
-KERNEL_INLINE __m128i run_crypt(struct gcm_run *run, int rounds, int powers, bool sealing)
-{
-    const size_t tail_max = powers == POWERS_128 ? TAIL_MAX * BLOCK : STRIDE - 1;
-
-    if (run->left > tail_max - (powers == POWERS_128 ? 0 : BLOCK - 1))
-        run_settle(run);
-    if (!sealing) {
-        while (run->left > tail_max)
-            run_stride(run, rounds, run->at);
-    } else if (run->left > tail_max) {
-        run_stride(run, rounds, NULL);
-        while (run->left > tail_max)
-            run_stride(run, rounds, run->at - STRIDE);
-        hash_stride(run, run->at - STRIDE);
-    }
-    return run_any_tail(run, rounds, powers, sealing);
-}
-
-/* GHASH only: nothing is decrypted, nothing written. */
-KERNEL_INLINE __m128i run_hash(struct gcm_run *run, int rounds)
-{
-    __m128i hash;
-
-    run_settle(run);
-    for (; run->left >= STRIDE; run->left -= STRIDE, run->at += STRIDE)
-        hash_stride(run, run->at);
-    hash = run->hash;
-    for (; run->left > 0; run->at += BLOCK) {
-        __m128i in = _mm_loadu_si128((const __m128i *)(const void *)run->at);
-
-        if (run->left < BLOCK)
-            in = _mm_and_si128(in, tail_mask(run->left));
-        hash = multiply(_mm_xor_si128(hash, reverse_bytes(in)), *key_power(run->key, 1));
-        run->left -= run->left < BLOCK ? run->left : BLOCK;
-    }
-    hash = multiply(_mm_xor_si128(hash, run->lengths), *key_power(run->key, 1));
-    return _mm_xor_si128(reverse_bytes(hash), encrypt_block(run->key, rounds, run->tag_counter));
 }
 
 /* What the constant-time test is told to be public. */
@@ -449,23 +580,23 @@ KERNEL_INLINE bool same_tag(__m128i a, __m128i b)
 }
 
 KERNEL_INLINE enum kw_verdict gcm_seal(const struct kw_gcm_key *key, const struct kw_packet *packet,
-                                       int rounds, int powers)
+                                       int rounds)
 {
     struct gcm_run run = run_start(key, packet);
-    __m128i tag = run_crypt(&run, rounds, powers, true);
+    __m128i tag = run_packet(&run, rounds, SEAL);
 
     _mm_storeu_si128((__m128i *)(void *)packet->tag, tag);
     return KW_ACCEPT;
 }
 
 KERNEL_INLINE enum kw_verdict gcm_open(const struct kw_gcm_key *key, const struct kw_packet *packet,
-                                       int rounds, int powers)
+                                       int rounds)
 {
     /* Before anything is written: the room behind the body is where the tag usually is. */
     __m128i tag = _mm_loadu_si128((const __m128i *)(const void *)packet->tag);
     struct gcm_run run = run_start(key, packet);
 
-    if (same_tag(tag, run_crypt(&run, rounds, powers, false)))
+    if (same_tag(tag, run_packet(&run, rounds, OPEN)))
         return KW_ACCEPT;
     kw_wipe(packet->body, packet->body_len);
     return KW_DROP_FORGED;
@@ -477,17 +608,17 @@ KERNEL_INLINE enum kw_verdict gcm_verify(const struct kw_gcm_key *key,
     __m128i tag = _mm_loadu_si128((const __m128i *)(const void *)packet->tag);
     struct gcm_run run = run_start(key, packet);
 
-    return same_tag(tag, run_hash(&run, rounds)) ? KW_ACCEPT : KW_DROP_FORGED;
+    return same_tag(tag, run_packet(&run, rounds, VERIFY)) ? KW_ACCEPT : KW_DROP_FORGED;
 }
 
 static enum kw_verdict seal_128(const struct kw_gcm_key *key, const struct kw_packet *packet)
 {
-    return gcm_seal(key, packet, ROUNDS_128, POWERS_128);
+    return gcm_seal(key, packet, ROUNDS_128);
 }
 
 static enum kw_verdict open_128(const struct kw_gcm_key *key, const struct kw_packet *packet)
 {
-    return gcm_open(key, packet, ROUNDS_128, POWERS_128);
+    return gcm_open(key, packet, ROUNDS_128);
 }
 
 static enum kw_verdict verify_128(const struct kw_gcm_key *key, const struct kw_packet *packet)
@@ -497,12 +628,12 @@ static enum kw_verdict verify_128(const struct kw_gcm_key *key, const struct kw_
 
 static enum kw_verdict seal_256(const struct kw_gcm_key *key, const struct kw_packet *packet)
 {
-    return gcm_seal(key, packet, ROUNDS_256, POWERS_256);
+    return gcm_seal(key, packet, ROUNDS_256);
 }
 
 static enum kw_verdict open_256(const struct kw_gcm_key *key, const struct kw_packet *packet)
 {
-    return gcm_open(key, packet, ROUNDS_256, POWERS_256);
+    return gcm_open(key, packet, ROUNDS_256);
 }
 
 static enum kw_verdict verify_256(const struct kw_gcm_key *key, const struct kw_packet *packet)
@@ -512,6 +643,18 @@ static enum kw_verdict verify_256(const struct kw_gcm_key *key, const struct kw_
 
 #define KERNEL_ROWS                                                                                \
     {                                                                                              \
-        {KW_SRTP_AEAD_AES_128_GCM, x86_init_128, x86_deinit, seal_128, open_128, verify_128},      \
-            {KW_SRTP_AEAD_AES_256_GCM, x86_init_256, x86_deinit, seal_256, open_256, verify_256},  \
+        {KW_SRTP_AEAD_AES_128_GCM,                                                                 \
+         KEY_LEN_128,                                                                              \
+         x86_init_128,                                                                             \
+         x86_deinit,                                                                               \
+         seal_128,                                                                                 \
+         open_128,                                                                                 \
+         verify_128},                                                                              \
+            {KW_SRTP_AEAD_AES_256_GCM,                                                             \
+             KEY_LEN_256,                                                                          \
+             x86_init_256,                                                                         \
+             x86_deinit,                                                                           \
+             seal_256,                                                                             \
+             open_256,                                                                             \
+             verify_256},                                                                          \
     }

@@ -23,14 +23,9 @@ KERNEL_INLINE vec vec_spread(__m128i x)
     return _mm256_broadcastsi128_si256(x);
 }
 
-KERNEL_INLINE vec vec_low(__m128i x)
-{
-    return _mm256_zextsi128_si256(x);
-}
-
 KERNEL_INLINE vec vec_put(vec v, __m128i x, int lane)
 {
-    return lane == 0 ? vec_low(x) : _mm256_inserti128_si256(v, x, 1);
+    return lane == 0 ? _mm256_inserti128_si256(v, x, 0) : _mm256_inserti128_si256(v, x, 1);
 }
 
 KERNEL_INLINE __m128i vec_get(vec v, int lane)
@@ -38,9 +33,9 @@ KERNEL_INLINE __m128i vec_get(vec v, int lane)
     return lane == 0 ? _mm256_castsi256_si128(v) : _mm256_extracti128_si256(v, 1);
 }
 
-KERNEL_INLINE vec vec_lane_numbers(void)
+KERNEL_INLINE vec vec_numbers(int n)
 {
-    return _mm256_set_epi32(0, 0, 0, 1, 0, 0, 0, 0);
+    return _mm256_set_epi32(0, 0, 0, n + 1, 0, 0, 0, n);
 }
 
 KERNEL_INLINE __m128i vec_fold(vec v)
@@ -59,19 +54,15 @@ KERNEL_INLINE vec vec_reverse(vec v)
                                vec_spread(_mm_set_epi64x(0x0001020304050607, 0x08090a0b0c0d0e0f)));
 }
 
-KERNEL_INLINE vec vec_load_some(const void *from, int n)
-{
-    if (n == 2)
-        return _mm256_loadu_si256(from);
-    return vec_low(n == 0 ? _mm_setzero_si128() : _mm_loadu_si128(from));
-}
-
 /* Ones for the bytes that exist. */
 typedef vec cut;
 
-KERNEL_INLINE cut cut_at(size_t left, int n)
+KERNEL_INLINE cut cut_at(int lane, int n, size_t len)
 {
-    return n == 1 ? vec_low(tail_mask(left)) : _mm256_set_m128i(tail_mask(left), _mm_set1_epi8(-1));
+    const __m128i before = n == 2 ? _mm_set1_epi8(-1) : _mm_setzero_si128();
+
+    return lane + n == 1 ? _mm256_zextsi128_si256(tail_mask(len))
+                         : _mm256_set_m128i(tail_mask(len), before);
 }
 
 KERNEL_INLINE vec cut_clear(vec v, cut end)
@@ -79,18 +70,20 @@ KERNEL_INLINE vec cut_clear(vec v, cut end)
     return _mm256_and_si256(v, end);
 }
 
-KERNEL_INLINE vec cut_load(const void *from, cut end, int n)
+KERNEL_INLINE vec cut_load(const void *from, cut end, int lane, int n)
 {
-    return cut_clear(vec_load_some(from, n), end);
+    if (n == 2)
+        return cut_clear(_mm256_loadu_si256(from), end);
+    return cut_clear(vec_put(_mm256_setzero_si256(), _mm_loadu_si128(from), lane), end);
 }
 
-KERNEL_INLINE void cut_store(void *to, vec v, cut end, int n)
+KERNEL_INLINE void cut_store(void *to, vec v, cut end, int lane, int n)
 {
     (void)end;
     if (n == 2)
         _mm256_storeu_si256(to, v);
     else
-        _mm_storeu_si128(to, _mm256_castsi256_si128(v));
+        _mm_storeu_si128(to, vec_get(v, lane));
 }
 
 #include "crypto/kernel_gcm.h"

@@ -23,16 +23,11 @@ KERNEL_INLINE vec vec_spread(__m128i x)
     return _mm512_broadcast_i32x4(x);
 }
 
-KERNEL_INLINE vec vec_low(__m128i x)
-{
-    return _mm512_zextsi128_si512(x);
-}
-
 KERNEL_INLINE vec vec_put(vec v, __m128i x, int lane)
 {
     switch (lane) {
     case 0:
-        return vec_low(x);
+        return _mm512_inserti32x4(v, x, 0);
     case 1:
         return _mm512_inserti32x4(v, x, 1);
     case 2:
@@ -56,9 +51,9 @@ KERNEL_INLINE __m128i vec_get(vec v, int lane)
     }
 }
 
-KERNEL_INLINE vec vec_lane_numbers(void)
+KERNEL_INLINE vec vec_numbers(int n)
 {
-    return _mm512_set_epi32(0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0);
+    return _mm512_set_epi32(0, 0, 0, n + 3, 0, 0, 0, n + 2, 0, 0, 0, n + 1, 0, 0, 0, n);
 }
 
 KERNEL_INLINE __m128i vec_fold(vec v)
@@ -79,30 +74,12 @@ KERNEL_INLINE vec vec_reverse(vec v)
                                vec_spread(_mm_set_epi64x(0x0001020304050607, 0x08090a0b0c0d0e0f)));
 }
 
-KERNEL_INLINE vec vec_load_some(const void *from, int n)
-{
-    switch (n) {
-    case 0:
-        return _mm512_setzero_si512();
-    case 1:
-        return vec_low(_mm_loadu_si128(from));
-    case 2:
-        return _mm512_zextsi256_si512(_mm256_loadu_si256(from));
-    case 3:
-        return _mm512_maskz_loadu_epi64(0x3f, from);
-    default:
-        return _mm512_loadu_si512(from);
-    }
-}
-
 /* A bit for each byte that exists. */
 typedef __mmask64 cut;
 
-KERNEL_INLINE cut cut_at(size_t left, int n)
+KERNEL_INLINE cut cut_at(int lane, int n, size_t len)
 {
-    size_t bytes = (size_t)(n - 1) * 16 + (left - 1) % 16 + 1;
-
-    return ~UINT64_C(0) >> (64 - bytes);
+    return ~UINT64_C(0) >> (64 - (size_t)(lane + n - 1) * 16 - len) & ~UINT64_C(0) << lane * 16;
 }
 
 KERNEL_INLINE vec cut_clear(vec v, cut end)
@@ -110,16 +87,17 @@ KERNEL_INLINE vec cut_clear(vec v, cut end)
     return _mm512_maskz_mov_epi8(end, v);
 }
 
-KERNEL_INLINE vec cut_load(const void *from, cut end, int n)
+/* Where a mask has a zero nothing is read or written. */
+KERNEL_INLINE vec cut_load(const uint8_t *from, cut end, int lane, int n)
 {
     (void)n;
-    return _mm512_maskz_loadu_epi8(end, from);
+    return _mm512_maskz_loadu_epi8(end, from - lane * 16);
 }
 
-KERNEL_INLINE void cut_store(void *to, vec v, cut end, int n)
+KERNEL_INLINE void cut_store(uint8_t *to, vec v, cut end, int lane, int n)
 {
     (void)n;
-    _mm512_mask_storeu_epi8(to, end, v);
+    _mm512_mask_storeu_epi8(to - lane * 16, end, v);
 }
 
 #include "crypto/kernel_gcm.h"

@@ -6,9 +6,8 @@
  * What both x86 kernels share: the key's form, the AES key schedule, and multiplication in GHASH's
  * field.
  *
- * A key is 24 vectors in six cache lines: the round keys, then descending powers of H down to H^1.
- * AES-128 has 11 round keys and so 13 powers, AES-256 has 15 and 9. The powers let GHASH reduce
- * once for a whole group of blocks: X1*H^n + X2*H^(n-1) + ... + Xn*H.
+ * A key is the round keys and five powers of H: H^8, H^4, H^3, H^2, H^1. That is four cache lines
+ * for AES-128 and five for AES-256, at the end of the key's memory.
  *
  * GHASH counts bits from the wrong end (SP 800-38D, section 6.3). We load blocks with their bytes
  * reversed; a carry-less product of two such values is then one bit short of the reversed product,
@@ -32,26 +31,24 @@ enum {
     KEY_VECTORS = KW_GCM_KEY_SIZE / 16,
     ROUNDS_128 = 10,
     ROUNDS_256 = 14,
-    POWERS_128 = KEY_VECTORS - ROUNDS_128 - 1,
-    POWERS_256 = KEY_VECTORS - ROUNDS_256 - 1,
+    POWERS = 5,
+    KEY_LEN_128 = (ROUNDS_128 + 1 + POWERS) * 16,
+    KEY_LEN_256 = (ROUNDS_256 + 1 + POWERS) * 16,
 };
 
-_Static_assert(POWERS_128 == 13 && POWERS_256 == 9, "see the paragraph above");
+_Static_assert(KEY_LEN_128 == 4 * 64 && KEY_LEN_256 == 5 * 64, "see the paragraph above");
+_Static_assert(sizeof(struct kw_gcm_key) == KEY_LEN_256, "the longest");
 
-KERNEL_INLINE __m128i *key_vectors(struct kw_gcm_key *key)
+/* The first round key. */
+KERNEL_INLINE const __m128i *key_rounds(const struct kw_gcm_key *key, int rounds)
 {
-    return (__m128i *)(void *)key->bytes;
+    return (const __m128i *)(const void *)key->bytes + KEY_VECTORS - POWERS - (rounds + 1);
 }
 
-KERNEL_INLINE const __m128i *key_rounds(const struct kw_gcm_key *key)
-{
-    return (const __m128i *)(const void *)key->bytes;
-}
-
-/* The power H^n. */
+/* The power H^n: 1 to 4, or 8. */
 KERNEL_INLINE const __m128i *key_power(const struct kw_gcm_key *key, int n)
 {
-    return key_rounds(key) + KEY_VECTORS - n;
+    return (const __m128i *)(const void *)key->bytes + KEY_VECTORS - (n <= 4 ? n : POWERS);
 }
 
 KERNEL_INLINE __m128i reverse_bytes(__m128i x)
@@ -82,7 +79,7 @@ KERNEL_INLINE __m128i multiply(__m128i a, __m128i power)
 
 KERNEL_INLINE __m128i encrypt_block(const struct kw_gcm_key *key, int rounds, __m128i block)
 {
-    const __m128i *round_keys = key_rounds(key);
+    const __m128i *round_keys = key_rounds(key, rounds);
 
     block = _mm_xor_si128(block, round_keys[0]);
     KERNEL_UNROLL
@@ -147,22 +144,21 @@ static inline void expand_256(__m128i *rk, const uint8_t *key)
 }
 
 /* The round keys are there; H = AES(0), times x, and its powers. */
-static inline void fill_powers(struct kw_gcm_key *key, int rounds, int powers)
+static inline void fill_powers(struct kw_gcm_key *key, int rounds)
 {
-    __m128i *vectors = key_vectors(key);
+    __m128i *end = (__m128i *)(void *)(key->bytes + sizeof key->bytes);
     __m128i h = reverse_bytes(encrypt_block(key, rounds, _mm_setzero_si128()));
     __m128i carries = _mm_srli_epi64(h, 63);
     __m128i top =
         _mm_shuffle_epi32(_mm_srai_epi32(h, 31), 0xff); /* all ones when bit 127 was set */
-    __m128i power;
 
     h = _mm_or_si128(_mm_slli_epi64(h, 1), _mm_slli_si128(carries, 8));
     h = _mm_xor_si128(h, _mm_and_si128(top, _mm_set_epi64x((long long)0xc200000000000000, 1)));
-    power = h;
-    for (int n = 1; n <= powers; n++) {
-        vectors[KEY_VECTORS - n] = power;
-        power = multiply(power, h);
-    }
+    end[-1] = h;
+    end[-2] = multiply(h, h);
+    end[-3] = multiply(end[-2], h);
+    end[-4] = multiply(end[-2], end[-2]);
+    end[-POWERS] = multiply(end[-4], end[-4]);
 }
 
 static inline enum kw_status x86_init_128(struct kw_gcm_key *key, struct kw_crypto *crypto,
@@ -170,8 +166,8 @@ static inline enum kw_status x86_init_128(struct kw_gcm_key *key, struct kw_cryp
 {
     (void)crypto;
     (void)for_sealing;
-    expand_128(key_vectors(key), cipher_key);
-    fill_powers(key, ROUNDS_128, POWERS_128);
+    expand_128((__m128i *)(uintptr_t)key_rounds(key, ROUNDS_128), cipher_key);
+    fill_powers(key, ROUNDS_128);
     return KW_OK;
 }
 
@@ -180,8 +176,8 @@ static inline enum kw_status x86_init_256(struct kw_gcm_key *key, struct kw_cryp
 {
     (void)crypto;
     (void)for_sealing;
-    expand_256(key_vectors(key), cipher_key);
-    fill_powers(key, ROUNDS_256, POWERS_256);
+    expand_256((__m128i *)(uintptr_t)key_rounds(key, ROUNDS_256), cipher_key);
+    fill_powers(key, ROUNDS_256);
     return KW_OK;
 }
 

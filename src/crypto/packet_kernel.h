@@ -10,7 +10,7 @@
 
 #include <keywheel/crypto.h>
 
-enum { KW_GCM_KEY_SIZE = 384 }; /* six cache lines: round keys, then powers of H */
+enum { KW_GCM_KEY_SIZE = 320 }; /* the longest: 15 round keys and five powers of H */
 
 /* Opaque to all but the kernel that filled it. */
 struct kw_gcm_key {
@@ -19,6 +19,8 @@ struct kw_gcm_key {
 
 struct kw_gcm {
     enum kw_srtp_profile profile;
+    uint16_t
+        key_len; /* bytes of the key that a packet needs: the last ones, from a whole line on */
     /* May take a context out of the provider's pool; deinit gives it back and wipes. */
     enum kw_status (*init)(struct kw_gcm_key *key, struct kw_crypto *crypto,
                            const uint8_t *cipher_key, bool for_sealing);

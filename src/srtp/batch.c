@@ -15,13 +15,16 @@ enum {
 KW_PREFETCH_INLINE void prefetch_first(const struct kw_srtp_item *items, size_t item_count)
 {
     for (size_t i = 0; i < item_count && i < AHEAD; i++)
-        prefetch_packet(items[i].srtp, items[i].packet, items[i].len);
+        prefetch_packet(items[i].srtp, KW_PREFETCH_KEY, items[i].packet, items[i].len);
 }
 
 KW_PREFETCH_INLINE void prefetch_ahead(const struct kw_srtp_item *item, size_t left)
 {
+    const struct kw_gcm *gcm = item->srtp->gcm;
+
     if (left > AHEAD)
-        prefetch_packet(item[AHEAD].srtp, item[AHEAD].packet, item[AHEAD].len);
+        prefetch_packet(item[AHEAD].srtp, gcm != NULL ? gcm->key_len : 0, item[AHEAD].packet,
+                        item[AHEAD].len);
 }
 
 void kw_srtp_protect_batch(struct kw_srtp_item *items, size_t item_count)

@@ -3,11 +3,11 @@
 #define KW_SRTP_CONTEXT_H
 
 /*
- * One direction of one generation, in one piece of memory. A packet in its order touches seven
- * consecutive cache lines, one of which it writes:
+ * One direction of one generation, in one piece of memory. A packet in its order touches five (with
+ * AES-256 six) consecutive cache lines, one of which it writes:
  *
  *   rarely      counters of what was dropped, limits, session key of SRTCP
- *   six lines   session key of SRTP
+ *   five lines  session key of SRTP, of which AES-128 uses the last four
  *   one line    transform, salt, the counters that every packet moves, and the live part of the
  *               first stream (SSRC); live parts of the others follow
  *   rarely      the streams' histories: replay windows, SRTCP
@@ -22,7 +22,7 @@
 #include "srtp/window.h"
 
 /* Kept out of the way of a packet in its order, which is then short and one piece. */
-#define KW_SELDOM __attribute__((noinline))
+#define KW_SELDOM __attribute__((noinline, cold))
 
 enum {
     KW_STREAM_RTP = 1,     /* an SRTP packet was accepted: highest and window are facts */
@@ -88,10 +88,10 @@ struct kw_srtp {
     /* Behind stream_max of them, at the next cache line: struct history[stream_max]. */
 };
 
-_Static_assert(offsetof(struct kw_srtp, key) % 64 == 0, "seven whole lines");
+_Static_assert(offsetof(struct kw_srtp, key) % 64 == 0, "whole lines");
 _Static_assert(offsetof(struct kw_srtp, streams) ==
                    offsetof(struct kw_srtp, gcm) + 64 - sizeof(struct stream),
-               "the first stream ends the seventh line");
+               "the first stream ends its line");
 _Static_assert(KW_SRTP_SSRC_MAX <= 1 << 6, "hint has 6 bits");
 
 /* Bytes up to the histories. */
@@ -157,7 +157,7 @@ static inline void iv_make(const uint8_t salt[14], bool cm, uint32_t ssrc, uint6
 }
 
 /* The stream of this SSRC, or NULL. */
-struct stream *kw_srtp_stream_search(struct kw_srtp *srtp, uint32_t ssrc);
+KW_SELDOM struct stream *kw_srtp_stream_search(struct kw_srtp *srtp, uint32_t ssrc);
 
 static inline struct stream *stream_find(struct kw_srtp *srtp, uint32_t ssrc)
 {
@@ -167,7 +167,7 @@ static inline struct stream *stream_find(struct kw_srtp *srtp, uint32_t ssrc)
 }
 
 /* True when stream_add() will succeed. */
-bool kw_srtp_has_room(const struct kw_srtp *srtp);
+KW_SELDOM bool kw_srtp_has_room(const struct kw_srtp *srtp);
 /* An empty stream: a free one, or a carried one that never authenticated anything. */
 struct stream *kw_srtp_stream_add(struct kw_srtp *srtp, uint32_t ssrc);
 

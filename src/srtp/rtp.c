@@ -251,7 +251,7 @@ enum kw_verdict kw_srtp_seal(struct kw_srtp *srtp, uint8_t *packet, size_t *len,
 
 enum kw_verdict kw_srtp_protect(struct kw_srtp *srtp, uint8_t *packet, size_t *len, size_t size)
 {
-    prefetch_context(srtp);
+    prefetch_context(srtp, KW_PREFETCH_KEY);
     return kw_srtp_seal(srtp, packet, len, size);
 }
 
@@ -447,6 +447,6 @@ enum kw_verdict kw_srtp_open(struct kw_srtp *srtp, uint8_t *packet, size_t *len)
 
 enum kw_verdict kw_srtp_unprotect(struct kw_srtp *srtp, uint8_t *packet, size_t *len)
 {
-    prefetch_context(srtp);
+    prefetch_context(srtp, KW_PREFETCH_KEY);
     return kw_srtp_open(srtp, packet, len);
 }
