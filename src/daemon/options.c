@@ -29,7 +29,7 @@ static const char help[] =
     "  --web DIR            the console's files\n"
     "  --preset NAME        the demo's policy: modern (default), nist, pq\n"
     "  --calls N            at most so many calls at a time\n"
-    "  --kernel NAME        SRTP kernel: vaes, aesni, evp (also KW_KERNEL; default: the best)\n"
+    "  --kernel NAME        SRTP kernel: vaes512, vaes, aesni, evp (also KW_KERNEL)\n"
     "  --version, --help\n"
     "\n"
     "Signals: SIGTERM and SIGINT end calls in order; a second one ends at once.\n"
