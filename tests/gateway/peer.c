@@ -297,6 +297,11 @@ void world_answer(struct world *world, struct peer *peer)
         .fingerprint_count = sdp.transport.fingerprint_count,
     };
     assert_int_equal(kw_policy_decide(&policy, &known, world_utc(world), &terms), KW_REFUSAL_NONE);
+    if (world->config.dtls12) {
+        terms.allow_dtls12 = true;
+        memset(terms.suites, 0, sizeof terms.suites);
+        terms.suites[0] = KW_ECDHE_ECDSA_AES128_GCM_SHA256;
+    }
     if (peer->session == NULL) {
         peer->mem = world_aligned(kw_session_size());
         assert_int_equal(

@@ -296,6 +296,38 @@ static void a_client_without_the_value_rotates_by_parallel(void **state)
     world_free(world);
 }
 
+/* DTLS 1.2 has one association on a 5-tuple: whoever says the value there is told by `due`. */
+static void in_dtls_12_the_value_means_nothing(void **state)
+{
+    struct world_config config = plain;
+    struct world *world;
+    struct kw_exception *exception;
+    struct peer *peer;
+
+    (void)state;
+    config.dtls12 = true;
+    world = world_new(&config);
+    exception = &world->tenants[0].policy.exceptions[0];
+    world->tenants[0].policy.exception_count = 1;
+    *exception = (struct kw_exception){
+        .allow_dtls12 = true,
+        .network = world_address(203, 0, 113, 0, 0), /* of the world's requests */
+        .network_prefix = 8,
+        .expires = world_utc(world) + 3600 * 1000,
+    };
+    strcpy(exception->name, "old-phones");
+    strcpy(exception->reason, "until they are replaced");
+    peer = world_up(world);
+    assert_int_equal(world_last_fact(world, KW_FACT_GENERATION_ESTABLISHED)->u.established.version,
+                     KW_DTLS_1_2);
+    request_rotation(world, peer);
+    world_run(world, world->now + KW_S(5));
+    assert_int_equal(world_facts(world, KW_FACT_GENERATION_ESTABLISHED), 1);
+    assert_int_equal(peer->events[KW_SESSION_EVENT_DUE], 0);
+    assert_true(world_status_has(world, peer, "\"rotation\":{\"method\":\"parallel\""));
+    world_free(world);
+}
+
 /* WHIP has no resource for it and needs none: the offer promises `cap`, the handshake more. */
 static void a_whip_client_need_not_end(void **state)
 {
@@ -402,6 +434,7 @@ int main(void)
         cmocka_unit_test(bad_networks_lose_nothing_more),
         cmocka_unit_test(a_second_connection_is_still_possible),
         cmocka_unit_test(a_client_without_the_value_rotates_by_parallel),
+        cmocka_unit_test(in_dtls_12_the_value_means_nothing),
         cmocka_unit_test(a_whip_client_need_not_end),
         cmocka_unit_test(ice_may_restart_meanwhile),
         cmocka_unit_test(a_plain_agent_notices_nothing),

@@ -32,6 +32,7 @@ struct world_config {
     bool grace;
     bool real_crypto;
     bool overlap;      /* the clients offer KW_SESSION_ALPN */
+    bool dtls12;       /* .. and know DTLS 1.2 alone */
     size_t handshakes; /* buffers in flight; 0: enough */
     size_t facts_room; /* of the ring; 0: enough */
     bool video;
