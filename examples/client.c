@@ -226,7 +226,7 @@ static void read_answer(struct client *client, const char *answer,
 /* Our policy, with the gateway's limits where these are the stricter ones. */
 static void read_policy(const char *answer, struct kw_policy *policy)
 {
-    unsigned long long seconds, bytes;
+    unsigned long long seconds = 0, bytes = 0;
     char text[256];
 
     must(kw_policy_preset("modern", policy), "no such preset");
