@@ -126,6 +126,10 @@ static void start_association(struct peer *peer, const struct kw_fingerprint *re
     };
 
     assert_true(kw_policy_preset("modern", &policy));
+    if (peer->wants_cm) {
+        memset(policy.profiles, 0, sizeof policy.profiles);
+        policy.profiles[0] = KW_SRTP_AES128_CM_SHA1_80;
+    }
     assert_int_equal(kw_policy_decide(&policy, &known, kw_clock_utc(), &terms), KW_REFUSAL_NONE);
     if (peer->says_keywheel)
         dtls.alpn = (struct kw_bytes){(const uint8_t *)name, strlen(name)};
@@ -227,6 +231,16 @@ bool peer_post(struct peer *peer, const struct daemon *daemon, const char *path,
 bool peer_call(struct peer *peer, const struct daemon *daemon)
 {
     return peer_post(peer, daemon, "/v1/calls", 0x4b570001);
+}
+
+bool peer_call_cm(struct peer *peer, const struct daemon *daemon)
+{
+    reset(peer, 0x4b570001);
+    peer->wants_cm = true;
+    if (!post_offer(peer, daemon, "/v1/calls"))
+        return false;
+    open_socket(peer);
+    return true;
 }
 
 bool peer_call_overlap(struct peer *peer, const struct daemon *daemon)

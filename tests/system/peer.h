@@ -32,6 +32,7 @@ struct peer {
     int http_status;
     bool is_connected;
     bool is_closed;
+    bool wants_cm;                  /* AES_CM_128_HMAC_SHA1_80 and nothing else */
     bool says_keywheel;             /* in ALPN: it understands ROTATE */
     uint32_t generation;            /* .. and numbers its generations */
     bool is_accepted;               /* its ROTATE was answered, .. */
@@ -72,6 +73,8 @@ bool peer_post(struct peer *peer, const struct daemon *daemon, const char *path,
  * anew; what `old` still holds of the socket is taken from it.
  */
 bool peer_restart(struct peer *peer, struct peer *old, const struct daemon *daemon);
+/* peer_call() of a client that has no AEAD for its media. */
+bool peer_call_cm(struct peer *peer, const struct daemon *daemon);
 /* peer_call() of a client that says keywheel/1, so that peer_overlap() can follow. */
 bool peer_call_overlap(struct peer *peer, const struct daemon *daemon);
 /*

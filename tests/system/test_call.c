@@ -396,6 +396,41 @@ static void the_evidence_survives_sigkill(void **state)
     daemon_of_test.exit_status = 0;
 }
 
+/*
+ * AES_CM is libcrypto's own, whatever kernel the others have: where an exception allows it there
+ * are contexts for every call, not only where a preset wants libcrypto for all.
+ */
+static void an_exception_for_aes_cm_carries_calls(void **state)
+{
+    static const char *const tenant[] = {
+        "exceptions:",
+        "  - name: old-handset",
+        "    reason: no AEAD before its next firmware",
+        "    expires: 2099-12-31",
+        "    network: 127.0.0.0/8",
+        "    allow: [aes-cm-sha1-80]",
+        NULL,
+    };
+    static struct peer peers[2];
+
+    (void)state;
+    peer_world_open();
+    CHECK(daemon_start_tenant(&daemon_of_test, tenant, NULL), "%s",
+          daemon_file(&daemon_of_test, "err"));
+    for (size_t i = 0; i < KW_ARRAY_LEN(peers); i++) {
+        CHECK(peer_call_cm(&peers[i], &daemon_of_test), "status %d", peers[i].http_status);
+        CHECK(peer_run(&peers[i], KW_S(10), peer_is_connected), "call %zu is not connected\n%s", i,
+              daemon_file(&daemon_of_test, "err"));
+        peer_talk(&peers[i], 50, KW_MS(5));
+        peer_listen(&peers[i], KW_MS(200));
+        assert_int_equal(peers[i].keys.read.profile, KW_SRTP_AES128_CM_SHA1_80);
+        assert_int_equal(peers[i].recognised, 50);
+    }
+    for (size_t i = 0; i < KW_ARRAY_LEN(peers); i++)
+        peer_free(&peers[i]);
+    assert_int_equal(tear_down(state), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -410,6 +445,7 @@ int main(void)
         TEST(a_drain_tells_the_client),
         TEST(the_evidence_survives_sigkill),
         TEST(a_vanished_client_is_freed_in_30_seconds),
+        cmocka_unit_test(an_exception_for_aes_cm_carries_calls),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
