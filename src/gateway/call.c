@@ -268,7 +268,7 @@ static void handle(struct kw_gateway *gateway, struct kw_call *call,
         tell_untold(gateway, call, now);
         break;
     case KW_SESSION_EVENT_DUE:
-        kw_call_overlap(gateway, call, now);
+        kw_call_overlap(gateway, call, event->reason, now);
         break;
     case KW_SESSION_EVENT_RETIRED:
         if (kw_session_current(call->session) != 0)

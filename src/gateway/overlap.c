@@ -29,6 +29,20 @@ static const char *objection(const struct kw_gateway *gateway, const struct kw_c
     return kw_call_terms_hold(call, &terms) ? NULL : KW_RULE_EXCEPTION_ENDED;
 }
 
+/*
+ * What somebody wants is an attempt of the call's. What our own policy wants is none: its back-off
+ * keeps the pace, and a short L must not end a call by our own quota.
+ */
+static bool may_try(struct kw_call *call, enum kw_reason reason, kw_ns now)
+{
+    if (reason != KW_REASON_PEER && reason != KW_REASON_OPERATOR)
+        return true;
+    if (!kw_bucket_has(&call->attempts, KW_ATTEMPT_PRICE, KW_ATTEMPTS_SAVED, now))
+        return false;
+    kw_bucket_pay(&call->attempts, KW_ATTEMPT_PRICE);
+    return true;
+}
+
 static enum kw_status prepare(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,
                               size_t owed, kw_ns now)
 {
@@ -52,7 +66,8 @@ static enum kw_status prepare(struct kw_gateway *gateway, struct kw_call *call, 
     return KW_OK;
 }
 
-void kw_call_overlap(struct kw_gateway *gateway, struct kw_call *call, kw_ns now)
+void kw_call_overlap(struct kw_gateway *gateway, struct kw_call *call, enum kw_reason reason,
+                     kw_ns now)
 {
     const struct kw_fact_sink *sink = &gateway->config.sink;
     struct kw_leg *leg = kw_call_leg(call, kw_session_current(call->session));
@@ -61,13 +76,11 @@ void kw_call_overlap(struct kw_gateway *gateway, struct kw_call *call, kw_ns now
 
     if (leg == NULL || kw_session_method(call->session) != KW_METHOD_OVERLAP)
         return;
-    if (!kw_bucket_has(&call->attempts, KW_ATTEMPT_PRICE, KW_ATTEMPTS_SAVED, now)) {
-        /* Somebody asks too often: our own back-off never comes near. */
+    if (!may_try(call, reason, now)) {
         if (!kw_refusals_note(gateway, call->tenant, KW_RULE_TOO_OFTEN, &call->signalling, now))
             gateway->lost_facts++;
         return;
     }
-    kw_bucket_pay(&call->attempts, KW_ATTEMPT_PRICE);
     rule = objection(gateway, call, leg, now);
     if (rule != NULL) {
         if (!kw_fact_offer_refused(gateway, call, rule, now))

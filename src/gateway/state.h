@@ -368,7 +368,8 @@ bool kw_call_terms_hold(const struct kw_call *call, const struct kw_terms *terms
 
 /* overlap.c */
 /* New keys are due: where the client's association knows ROTATE they are prepared here. */
-void kw_call_overlap(struct kw_gateway *gateway, struct kw_call *call, kw_ns now);
+void kw_call_overlap(struct kw_gateway *gateway, struct kw_call *call, enum kw_reason reason,
+                     kw_ns now);
 
 /* leg.c */
 enum kw_status kw_leg_agree(struct kw_gateway *gateway, struct kw_call *call, struct kw_leg *leg,

@@ -292,6 +292,8 @@ void world_answer(struct world *world, struct peer *peer)
     assert_int_equal(sdp.transport.setup, KW_SDP_SETUP_PASSIVE);
     assert_true(sdp.transport.ice_lite);
     assert_true(kw_policy_preset("modern", &policy));
+    if (world->config.client_period != 0)
+        policy.rotation.period = world->config.client_period;
     known = (struct kw_peer){
         .fingerprints = sdp.transport.fingerprints,
         .fingerprint_count = sdp.transport.fingerprint_count,

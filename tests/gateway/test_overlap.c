@@ -100,26 +100,58 @@ static void keys_change_every_minute(void **state)
     world_free(world);
 }
 
-static void bytes_make_them_due_too(void **state)
+static void use_makes_them_due_too(void **state)
+{
+    static const struct {
+        uint64_t bytes, packets;
+        const char *reason;
+    } rows[] = {
+        {200000, UINT64_C(1) << 40, "bytes"}, /* 10,800 a second: due after 14 .. 18 s */
+        {1000000000, 2000, "packets"},        /* 102 a second: due after 15 .. 19 s */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < KW_ARRAY_LEN(rows); i++) {
+        struct world_config config = plain;
+        struct world *world;
+        struct peer *peer;
+
+        config.period = KW_S(3600);
+        world = world_new(&config);
+        world->tenants[0].policy.rotation.bytes = rows[i].bytes;
+        world->tenants[0].policy.rotation.packets = rows[i].packets;
+        peer = world_up(world);
+        world_run(world, world->now + KW_S(60));
+        nothing_was_noticed(world, peer);
+        assert_in_range(world_facts(world, KW_FACT_ROTATED), 2, 4);
+        for (size_t k = 0; k < world_facts(world, KW_FACT_ROTATED); k++) {
+            const struct kw_fact *fact = nth_fact(world, KW_FACT_ROTATED, k);
+
+            assert_string_equal(fact->u.rotated.reason, rows[i].reason);
+            assert_true(fact->u.rotated.old_bytes <= rows[i].bytes);
+            assert_true(fact->u.rotated.old_packets <= rows[i].packets);
+        }
+        world_free(world);
+    }
+}
+
+/* More often than anybody may ask: what the policy itself wants meets no quota. */
+static void a_short_limit_meets_no_quota(void **state)
 {
     struct world_config config = plain;
     struct world *world;
     struct peer *peer;
 
     (void)state;
-    config.period = KW_S(3600);
+    config.period = KW_MS(1500);
+    config.client_period = config.period; /* as its answer says */
+    config.link.delay = KW_MS(2);         /* 75 ms between the latest due and L */
     world = world_new(&config);
-    world->tenants[0].policy.rotation.bytes = 200000; /* 10,800 a second: due after 14 .. 18 s */
     peer = world_up(world);
-    world_run(world, world->now + KW_S(60));
+    world_run(world, world->now + KW_S(120));
     nothing_was_noticed(world, peer);
-    assert_in_range(world_facts(world, KW_FACT_ROTATED), 2, 4);
-    for (size_t i = 0; i < world_facts(world, KW_FACT_ROTATED); i++) {
-        const struct kw_fact *fact = nth_fact(world, KW_FACT_ROTATED, i);
-
-        assert_string_equal(fact->u.rotated.reason, "bytes");
-        assert_true(fact->u.rotated.old_bytes <= 200000);
-    }
+    assert_in_range(world_facts(world, KW_FACT_ROTATED), 84, 107);
+    assert_int_equal(world_facts(world, KW_FACT_REFUSED), 0);
     world_free(world);
 }
 
@@ -427,7 +459,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_change_every_minute),
-        cmocka_unit_test(bytes_make_them_due_too),
+        cmocka_unit_test(use_makes_them_due_too),
+        cmocka_unit_test(a_short_limit_meets_no_quota),
         cmocka_unit_test(an_operator_gets_new_keys_at_once),
         cmocka_unit_test(the_client_may_ask),
         cmocka_unit_test(glare_makes_one_generation),

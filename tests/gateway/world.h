@@ -28,7 +28,8 @@ struct world_config {
     size_t clients_max;
     size_t tenant_calls_max;
     uint32_t calls_per_minute;
-    kw_ns period; /* L; 0: the preset's */
+    kw_ns period;        /* L; 0: the preset's */
+    kw_ns client_period; /* .. of the clients' own policy */
     bool grace;
     bool real_crypto;
     bool overlap;      /* the clients offer KW_SESSION_ALPN */
