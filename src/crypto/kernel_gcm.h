@@ -570,11 +570,11 @@ KERNEL_INLINE struct gcm_run run_start(const struct kw_gcm_key *key, const struc
 /* Equal in a time that depends on nothing; the answer itself is public. */
 KERNEL_INLINE bool same_tag(__m128i a, __m128i b)
 {
-    int equal_bytes = _mm_movemask_epi8(_mm_cmpeq_epi8(a, b));
+    __m128i equal = _mm_cmpeq_epi8(a, b);
     bool same;
 
-    __asm__("" : "+r"(equal_bytes)); /* so that every compiler does it in this way */
-    same = equal_bytes == 0xffff;
+    __asm__("" : "+x"(equal)); /* so that every compiler does it in this way */
+    same = _mm_movemask_epi8(equal) == 0xffff;
     KW_GCM_REVEAL(&same, sizeof same);
     return same;
 }
