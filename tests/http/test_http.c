@@ -7,8 +7,6 @@
 #include "sys/clock.h"
 
 #include <fcntl.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -672,78 +670,6 @@ static void starts_that_must_fail(void **state)
     CHECK(strstr(error, "/nonexistent.pem") != NULL, "%s", error);
 }
 
-static char folder[] = "/tmp/kw-test-keys-XXXXXX";
-
-/* An EC key and a certificate for it; the key under a pass phrase, or in clear. */
-static void write_key(const char *name, const char *pass_phrase)
-{
-    char path[300];
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *cert = X509_new();
-    FILE *file;
-
-    assert_non_null(key);
-    assert_non_null(cert);
-    X509_set_pubkey(cert, key);
-    X509_gmtime_adj(X509_getm_notBefore(cert), -60);
-    X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-    assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
-    snprintf(path, sizeof path, "%s/%s.pem", folder, name);
-    file = fopen(path, "w");
-    assert_non_null(file);
-    assert_int_equal(PEM_write_X509(file, cert), 1);
-    assert_int_equal(PEM_write_PrivateKey(file, key, pass_phrase != NULL ? EVP_aes_128_cbc() : NULL,
-                                          NULL, 0, NULL, (void *)(uintptr_t)pass_phrase),
-                     1);
-    fclose(file);
-    X509_free(cert);
-    EVP_PKEY_free(key);
-}
-
-static enum kw_status start_with_key(const char *name, mode_t mode)
-{
-    struct kw_http_config config = base_config();
-    struct kw_http *second = NULL;
-    static char path[300];
-    enum kw_status status;
-
-    snprintf(path, sizeof path, "%s/%s.pem", folder, name);
-    assert_int_equal(chmod(path, mode), 0);
-    config.cert_path = config.key_path = path;
-    error[0] = '\0';
-    status = kw_http_start(&config, &second, error);
-    if (status == KW_OK)
-        kw_http_stop(second);
-    return status;
-}
-
-static void a_key_is_private_and_needs_no_pass_phrase(void **state)
-{
-    static const mode_t too_open[] = {0644, 0604, 0660, 0602, 0601};
-    static const char *const names[] = {"plain", "locked"};
-
-    (void)state;
-    assert_non_null(mkdtemp(folder));
-    write_key("plain", NULL);
-    write_key("locked", "s3cret");
-    assert_int_equal(start_with_key("plain", 0600), KW_OK);
-    assert_int_equal(start_with_key("plain", 0640), KW_OK); /* of a group of its own */
-    for (size_t i = 0; i < KW_ARRAY_LEN(too_open); i++) {
-        assert_int_equal(start_with_key("plain", too_open[i]), KW_ERR_INPUT);
-        CHECK(strstr(error, "chmod 640") != NULL, "%o: %s", (unsigned)too_open[i], error);
-    }
-    /* Nobody is asked, and nobody waits. */
-    assert_int_equal(start_with_key("locked", 0600), KW_ERR_INPUT);
-    CHECK(strstr(error, "locked.pem") != NULL, "%s", error);
-    for (size_t i = 0; i < KW_ARRAY_LEN(names); i++) {
-        char path[300];
-
-        snprintf(path, sizeof path, "%s/%s.pem", folder, names[i]);
-        assert_int_equal(unlink(path), 0);
-    }
-    assert_int_equal(rmdir(folder), 0);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -764,7 +690,6 @@ int main(void)
         TEST(a_token_leaves_no_copy),
         TEST(the_admin_listener_has_metrics_only),
         TEST(starts_that_must_fail),
-        TEST(a_key_is_private_and_needs_no_pass_phrase),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
