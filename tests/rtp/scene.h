@@ -77,6 +77,6 @@ struct ear {
 };
 
 /* All rotations of a scene through a splice. */
-void scene_run(const struct scene *scene, struct ear *ear, uint64_t seed);
+void scene_run(const struct scene *original, struct ear *ear, uint64_t seed);
 
 #endif
