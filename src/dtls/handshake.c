@@ -269,11 +269,12 @@ enum kw_verdict kw_dtls_add_fragment(struct kw_dtls *dtls, const struct kw_fragm
 {
     struct kw_reassembly *in = &dtls->hs->in;
     bool is_first = !kw_reassembly_has_open(in);
+    bool newest_wins = is_hello(fragment) && !dtls->fail_fast;
     enum kw_verdict verdict = kw_reassembly_add(in, fragment, (uint16_t)epoch);
 
     if (verdict == KW_DROP_MALFORMED && epoch == KW_EPOCH_PLAIN &&
-        (is_hello(fragment) || dtls->now - dtls->hs->fragment_at >= KW_DTLS_HELLO_PATIENCE)) {
-        if (is_hello(fragment))
+        (newest_wins || dtls->now - dtls->hs->fragment_at >= KW_DTLS_HELLO_PATIENCE)) {
+        if (newest_wins)
             kw_reassembly_forget(in, fragment->seq);
         else
             kw_reassembly_reset(in, in->next_seq);
