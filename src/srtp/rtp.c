@@ -188,6 +188,7 @@ static inline enum kw_verdict seal_gcm(struct kw_srtp *srtp, uint8_t *packet, si
         cryptex_scatter(packet, csrc_len);
     return verdict;
 }
+
 /* The index of the first packet that we send on a stream. */
 static inline uint64_t sender_start(const struct stream *stream, uint16_t seq)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests, and what a test says of a call in one line. */
 #include "check.h"
+#include "gateway/state.h"
 #include "gateway/world.h"
 
 #include <string.h>
@@ -68,6 +69,24 @@ bool world_newest_is_up(struct world *world)
 bool world_is_empty(struct world *world)
 {
     return kw_gateway_call_count(world->gateway) == 0;
+}
+
+bool world_has_rotated(struct world *world)
+{
+    return world_facts(world, KW_FACT_ROTATED) >= 1;
+}
+
+struct kw_session *world_session(const struct world *world)
+{
+    return world->gateway->calls[0].session;
+}
+
+int world_order_rotation(struct world *world, const struct peer *peer)
+{
+    char path[300];
+
+    snprintf(path, sizeof path, "%s/rotate", peer->location);
+    return world_request(world, KW_REQUEST_POST, path, "demo-token", "", NULL, 0);
 }
 
 struct peer *world_up(struct world *world)

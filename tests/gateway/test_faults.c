@@ -14,13 +14,11 @@
 static void live(struct world *world)
 {
     struct peer *first, *second;
-    char path[300];
 
     if (world_call(world, &first) == 201 && world_until(world, world_newest_is_up, KW_S(3))) {
         world_run(world, world->now + KW_MS(500));
-        snprintf(path, sizeof path, "%s/rotate", first->location);
         if (world->config.overlap)
-            (void)world_request(world, KW_REQUEST_POST, path, "demo-token", "", NULL, 0);
+            (void)world_order_rotation(world, first);
         if (world->config.overlap || world_add(world, first, &second) == 201)
             world_run(world, world->now + KW_S(12));
         (void)world_request(world, KW_REQUEST_DELETE, first->location, "demo-token", "", NULL, 0);

@@ -16,16 +16,6 @@ static const struct world_config plain = {
     .overlap = true,
 };
 
-static struct kw_session *session_of(const struct world *world)
-{
-    return world->gateway->calls[0].session;
-}
-
-static bool has_rotated(struct world *world)
-{
-    return world_facts(world, KW_FACT_ROTATED) >= 1;
-}
-
 /* What the client hears is one stream without a hole. */
 static void nothing_was_noticed(const struct world *world, const struct peer *peer)
 {
@@ -168,14 +158,6 @@ static bool push_has(struct world *world, const char *event, const char *text)
     return found;
 }
 
-static void request_rotation(struct world *world, const struct peer *peer)
-{
-    char path[300];
-
-    snprintf(path, sizeof path, "%s/rotate", peer->location);
-    assert_int_equal(world_request(world, KW_REQUEST_POST, path, "demo-token", "", NULL, 0), 202);
-}
-
 static void an_operator_gets_new_keys_at_once(void **state)
 {
     struct world *world = world_new(&plain);
@@ -190,7 +172,7 @@ static void an_operator_gets_new_keys_at_once(void **state)
     assert_int_equal(world_request(world, KW_REQUEST_GET, path, "demo-token", "", NULL, 0), 200);
     peer->is_mute = true; /* no packet of his gives the gateway a turn */
     world_run(world, world->now + KW_MS(100));
-    request_rotation(world, peer);
+    assert_int_equal(world_order_rotation(world, peer), 202);
     assert_true(push_has(world, "event: due", "\"reason\":\"operator\",\"method\":\"overlap\""));
     /* ROTATE and its answer, then the handshake: three round trips of 40 ms in all. */
     world_run(world, world->now + KW_MS(150));
@@ -198,7 +180,7 @@ static void an_operator_gets_new_keys_at_once(void **state)
         push_has(world, "event: switched", "\"method\":\"overlap\",\"reason\":\"operator\""));
     peer->is_mute = false;
     assert_true(world_status_has(world, peer, "\"state\":\"rotating\""));
-    assert_true(world_until(world, has_rotated, KW_S(11)));
+    assert_true(world_until(world, world_has_rotated, KW_S(11)));
     assert_true(push_has(world, "event: retired", "\"lostAcrossSwitch\":0"));
     assert_string_equal(world_last_fact(world, KW_FACT_ROTATED)->u.rotated.reason, "operator");
     assert_true(world_status_has(world, peer, "\"state\":\"up\""));
@@ -215,7 +197,7 @@ static void the_client_may_ask(void **state)
     (void)state;
     world_run(world, world->now + KW_S(2));
     world_ask(world, peer);
-    assert_true(world_until(world, has_rotated, KW_S(12)));
+    assert_true(world_until(world, world_has_rotated, KW_S(12)));
     fact = world_last_fact(world, KW_FACT_ROTATED);
     assert_string_equal(fact->u.rotated.reason, "peer");
     assert_string_equal(fact->u.rotated.method, "overlap");
@@ -239,9 +221,10 @@ static void glare_makes_one_generation(void **state)
         peer = world_up(world);
         world_run(world, world->now + KW_S(1));
         world_ask(world, peer);
-        request_rotation(world, peer);
-        CHECK(world_until(world, has_rotated, KW_S(13)), "seed %llu", (unsigned long long)seed);
-        CHECK(kw_session_current(session_of(world)) == 2, "seed %llu", (unsigned long long)seed);
+        assert_int_equal(world_order_rotation(world, peer), 202);
+        CHECK(world_until(world, world_has_rotated, KW_S(13)), "seed %llu",
+              (unsigned long long)seed);
+        CHECK(kw_session_current(world_session(world)) == 2, "seed %llu", (unsigned long long)seed);
         assert_int_equal(world_facts(world, KW_FACT_GENERATION_ESTABLISHED), 2);
         assert_int_equal(world_facts(world, KW_FACT_REFUSED), 0);
         nothing_was_noticed(world, peer);
@@ -273,7 +256,7 @@ static void bad_networks_lose_nothing_more(void **state)
         CHECK(world_facts(world, KW_FACT_ROTATED) >= 2, "%zu rotations, seed %llu",
               world_facts(world, KW_FACT_ROTATED), (unsigned long long)seed);
         CHECK(!peer->has_ended && peer->back_ssrcs == 1, "seed %llu", (unsigned long long)seed);
-        assert_int_equal(kw_session_counters(session_of(world))[KW_DROP_FORGED], 0);
+        assert_int_equal(kw_session_counters(world_session(world))[KW_DROP_FORGED], 0);
         assert_int_equal(kw_session_counters(peer->session)[KW_DROP_FORGED], 0);
         assert_int_equal(
             world_request(world, KW_REQUEST_DELETE, peer->location, "demo-token", "", NULL, 0),
@@ -297,7 +280,7 @@ static void a_second_connection_is_still_possible(void **state)
     new = world_rotate(world, old, KW_S(1));
     assert_string_equal(world_last_fact(world, KW_FACT_ROTATED)->u.rotated.method, "parallel");
     assert_int_equal(new->back_gaps, 0);
-    request_rotation(world, new);
+    assert_int_equal(world_order_rotation(world, new), 202);
     world_run(world, world->now + KW_S(12));
     assert_int_equal(world_facts(world, KW_FACT_ROTATED), 2);
     assert_string_equal(world_last_fact(world, KW_FACT_ROTATED)->u.rotated.method, "overlap");
@@ -319,7 +302,7 @@ static void a_client_without_the_value_rotates_by_parallel(void **state)
     peer = world_up(world);
     snprintf(path, sizeof path, "%s/events", peer->location);
     assert_int_equal(world_request(world, KW_REQUEST_GET, path, "demo-token", "", NULL, 0), 200);
-    request_rotation(world, peer);
+    assert_int_equal(world_order_rotation(world, peer), 202);
     assert_true(push_has(world, "event: due", "\"method\":\"parallel\""));
     world_run(world, world->now + KW_S(5));
     assert_int_equal(world_facts(world, KW_FACT_GENERATION_ESTABLISHED), 1);
@@ -352,7 +335,7 @@ static void in_dtls_12_the_value_means_nothing(void **state)
     peer = world_up(world);
     assert_int_equal(world_last_fact(world, KW_FACT_GENERATION_ESTABLISHED)->u.established.version,
                      KW_DTLS_1_2);
-    request_rotation(world, peer);
+    assert_int_equal(world_order_rotation(world, peer), 202);
     world_run(world, world->now + KW_S(5));
     assert_int_equal(world_facts(world, KW_FACT_GENERATION_ESTABLISHED), 1);
     assert_int_equal(peer->events[KW_SESSION_EVENT_DUE], 0);
@@ -389,7 +372,7 @@ static void ice_may_restart_meanwhile(void **state)
         struct world *world = world_new(&plain);
         struct peer *peer = world_up(world);
 
-        request_rotation(world, peer);
+        assert_int_equal(world_order_rotation(world, peer), 202);
         world_run(world, world->now + after[i]);
         strcpy(world->request.if_match, "*");
         assert_int_equal(world_request(world, KW_REQUEST_PATCH, peer->location, "demo-token",

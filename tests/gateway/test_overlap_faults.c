@@ -18,27 +18,9 @@ static const struct world_config plain = {
     .overlap = true,
 };
 
-static struct kw_session *session_of(const struct world *world)
-{
-    return world->gateway->calls[0].session;
-}
-
-static bool has_rotated(struct world *world)
-{
-    return world_facts(world, KW_FACT_ROTATED) >= 1;
-}
-
 static bool has_new_keys(struct world *world)
 {
     return world_facts(world, KW_FACT_GENERATION_ESTABLISHED) >= 2;
-}
-
-static void request_rotation(struct world *world, const struct peer *peer)
-{
-    char path[300];
-
-    snprintf(path, sizeof path, "%s/rotate", peer->location);
-    assert_int_equal(world_request(world, KW_REQUEST_POST, path, "demo-token", "", NULL, 0), 202);
 }
 
 static void media_went_on(const struct world *world, const struct peer *peer)
@@ -61,7 +43,7 @@ static void a_silent_client_ends_at_l(void **state)
 
     (void)state;
     peer->is_lazy = true;
-    request_rotation(world, peer);
+    assert_int_equal(world_order_rotation(world, peer), 202);
     world_run(world, start + KW_S(55));
     media_went_on(world, peer);
     assert_in_range(world_facts(world, KW_FACT_REFUSED), 3, 8);
@@ -91,7 +73,7 @@ static void grace_goes_on_and_is_recorded(void **state)
     media_went_on(world, peer);
     assert_int_equal(world_facts(world, KW_FACT_OVERDUE), 2);
     peer->is_lazy = false;
-    assert_true(world_until(world, has_rotated, KW_S(25)));
+    assert_true(world_until(world, world_has_rotated, KW_S(25)));
     assert_string_equal(world_last_fact(world, KW_FACT_ROTATED)->u.rotated.reason, "time");
     media_went_on(world, peer);
     world_free(world);
@@ -126,7 +108,7 @@ static void a_failed_handshake_is_tried_again(void **state)
         if (seed % 2 == 0)
             world_ask(world, peer);
         else
-            request_rotation(world, peer);
+            assert_int_equal(world_order_rotation(world, peer), 202);
         world_run(world, world->now + KW_S(4)); /* an attempt has L/8 */
         assert_int_equal(world_facts(world, KW_FACT_GENERATION_ESTABLISHED), 1);
         assert_true(world_facts(world, KW_FACT_REFUSED) >= 1);
@@ -153,7 +135,7 @@ static void another_certificate_than_announced_is_refused(void **state)
         if (client_asks != 0)
             world_ask(world, peer);
         else
-            request_rotation(world, peer);
+            assert_int_equal(world_order_rotation(world, peer), 202);
         do
             world_run(world, world->now + KW_MS(1));
         while ((next = kw_session_next_of(peer->session)) == NULL);
@@ -168,7 +150,7 @@ static void another_certificate_than_announced_is_refused(void **state)
         assert_int_equal(world_facts(world, KW_FACT_GENERATION_ESTABLISHED), 1);
         media_went_on(world, peer);
         peer->is_lazy = false;
-        assert_true(world_until(world, has_rotated, KW_S(40)));
+        assert_true(world_until(world, world_has_rotated, KW_S(40)));
         media_went_on(world, peer);
         world_free(world);
     }
@@ -187,7 +169,7 @@ static void a_client_may_vanish_at_any_step(void **state)
 
         world_run(world, world->now + KW_S(1));
         if (i % 2 == 0)
-            request_rotation(world, peer);
+            assert_int_equal(world_order_rotation(world, peer), 202);
         else
             world_ask(world, peer);
         world_run(world, world->now + after[i / 2]);
@@ -213,7 +195,7 @@ static void a_client_may_hang_up_at_any_step(void **state)
         struct kw_path path;
         size_t len;
 
-        request_rotation(world, peer);
+        assert_int_equal(world_order_rotation(world, peer), 202);
         world_run(world, world->now + after[i]);
         world_hang_up(world, peer);
         while ((len = kw_session_transmit(peer->session, datagram, sizeof datagram, &path,
@@ -267,7 +249,7 @@ static void a_replayed_rotation_is_ignored(void **state)
     world->net.tap_ctx = recorder;
     peer = world_up(world);
     world_ask(world, peer);
-    assert_true(world_until(world, has_rotated, KW_S(13)));
+    assert_true(world_until(world, world_has_rotated, KW_S(13)));
     world->net.tap = NULL;
     due = peer->events[KW_SESSION_EVENT_DUE];
     for (size_t i = 0; i < recorder->count; i++) {
@@ -278,8 +260,8 @@ static void a_replayed_rotation_is_ignored(void **state)
     assert_int_equal(world_facts(world, KW_FACT_ROTATED), 1);
     assert_int_equal(world_facts(world, KW_FACT_GENERATION_ESTABLISHED), 2);
     assert_int_equal(world_facts(world, KW_FACT_REFUSED), 0);
-    assert_int_equal(kw_session_current(session_of(world)), 2);
-    assert_null(kw_session_next_of(session_of(world)));
+    assert_int_equal(kw_session_current(world_session(world)), 2);
+    assert_null(kw_session_next_of(world_session(world)));
     assert_int_equal(peer->events[KW_SESSION_EVENT_DUE], due);
     media_went_on(world, peer);
     free(recorder);
@@ -298,7 +280,7 @@ static void a_stranger_moves_nothing(void **state)
     uint64_t unexpected;
 
     (void)state;
-    unexpected = kw_session_counters(session_of(world))[KW_DROP_UNEXPECTED];
+    unexpected = kw_session_counters(world_session(world))[KW_DROP_UNEXPECTED];
     for (unsigned i = 0; i < 4000; i++) {
         uint8_t forged[120] = {22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9,  0,    107, 1,
                                0,  0,    95,   0, 0, 0, 0, 0, 0, 0, 95, 0xfe, 0xfd};
@@ -310,12 +292,12 @@ static void a_stranger_moves_nothing(void **state)
         net_inject(&world->net, &path, forged, sizeof forged, world->now + KW_MS(1) * i);
     }
     world_run(world, world->now + KW_S(1));
-    assert_int_equal(kw_session_current(session_of(world)), 1);
-    assert_null(kw_session_next_of(session_of(world)));
-    assert_true(kw_session_counters(session_of(world))[KW_DROP_UNEXPECTED] >= unexpected + 400);
-    request_rotation(world, peer); /* in the midst of it */
-    assert_true(world_until(world, has_rotated, KW_S(14)));
-    assert_int_equal(kw_session_current(session_of(world)), 2);
+    assert_int_equal(kw_session_current(world_session(world)), 1);
+    assert_null(kw_session_next_of(world_session(world)));
+    assert_true(kw_session_counters(world_session(world))[KW_DROP_UNEXPECTED] >= unexpected + 400);
+    world_order_rotation(world, peer); /* in the midst of it */
+    assert_true(world_until(world, world_has_rotated, KW_S(14)));
+    assert_int_equal(kw_session_current(world_session(world)), 2);
     assert_int_equal(world_facts(world, KW_FACT_REFUSED), 0);
     media_went_on(world, peer);
     world_free(world);
@@ -337,14 +319,14 @@ static void without_room_a_rotation_waits(void **state)
             world->config.facts_room = world->fact_count + world->facts_reserved;
         else
             pool->config.rotations = 0;
-        request_rotation(world, peer);
+        assert_int_equal(world_order_rotation(world, peer), 202);
         world_run(world, world->now + KW_S(10));
-        assert_int_equal(kw_session_current(session_of(world)), 1);
+        assert_int_equal(kw_session_current(world_session(world)), 1);
         assert_int_equal(world_facts(world, KW_FACT_REFUSED), 0);
         assert_true(of_facts != 0 || pool->usage.postponed >= 3);
         pool->config.rotations = places;
         world->config.facts_room = 0;
-        assert_true(world_until(world, has_rotated, KW_S(30)));
+        assert_true(world_until(world, world_has_rotated, KW_S(30)));
         media_went_on(world, peer);
         world_free(world);
     }
@@ -410,7 +392,7 @@ static void attempts_have_a_rate(void **state)
     for (int i = 0; i < 60; i++) {
         struct kw_generation *next;
 
-        request_rotation(world, peer);
+        assert_int_equal(world_order_rotation(world, peer), 202);
         world_run(world, world->now + KW_MS(100));
         next = kw_session_next_of(call->session);
         taken += next != NULL;

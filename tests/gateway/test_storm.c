@@ -33,12 +33,9 @@ static void rotate_all(struct world *world, size_t calls)
 {
     for (size_t i = 0; i < calls; i++) {
         struct peer *peer = &world->peers[i];
-        char path[300];
 
-        snprintf(path, sizeof path, "%s/rotate", peer->location);
         if (world->config.overlap)
-            assert_int_equal(world_request(world, KW_REQUEST_POST, path, "demo-token", "", NULL, 0),
-                             202);
+            assert_int_equal(world_order_rotation(world, peer), 202);
         else
             assert_int_equal(world_add(world, peer, &peer), 201);
     }

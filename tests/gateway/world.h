@@ -155,9 +155,14 @@ void world_hang_up(struct world *world, struct peer *peer);
 struct peer *world_rotate(struct world *world, struct peer *old, kw_ns both);
 /* The client wants new keys by `overlap`. */
 void world_ask(struct world *world, struct peer *peer);
+/* An operator wants them; returns the status. */
+int world_order_rotation(struct world *world, const struct peer *peer);
+/* Of the first call. */
+struct kw_session *world_session(const struct world *world);
 /* Conditions for world_until(). */
 bool world_newest_is_up(struct world *world);
 bool world_is_empty(struct world *world);
+bool world_has_rotated(struct world *world);
 /* Takes the answer in world->response. */
 void world_answer(struct world *world, struct peer *peer);
 /* After a change from outside: when it wants to be called may have changed. */
